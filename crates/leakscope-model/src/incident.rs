@@ -1,0 +1,66 @@
+//! The life of one finding on one service.
+
+use crate::{Capture, IncidentId, Kind, Suspect, TargetId, Timestamp};
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IncidentState {
+    /// The service leaks.
+    Open,
+    /// The growth stopped or the process was replaced; watched for a relapse.
+    Recovered,
+    /// Over.
+    Closed,
+}
+
+impl IncidentState {
+    /// Its published name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Recovered => "recovered",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The state of a published name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Open, Self::Recovered, Self::Closed].into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// One change of an incident, appended and never changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// When.
+    pub at: Timestamp,
+    /// The state it came to.
+    pub to: IncidentState,
+    /// Why, as a sentence.
+    pub cause: String,
+}
+
+/// The life of one finding on one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// Its number.
+    pub id: IncidentId,
+    /// The service that leaks.
+    pub service: String,
+    /// The replicas that leak, ascending.
+    pub targets: Vec<TargetId>,
+    /// Where it stands: the last transition's state.
+    pub state: IncidentState,
+    /// What kind of growth it is.
+    pub kind: Kind,
+    /// The highest score it reached.
+    pub score: f64,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// Its history, ascending in time; never empty.
+    pub transitions: Vec<Transition>,
+    /// Evidence taken.
+    pub captures: Vec<Capture>,
+    /// What the evidence says, strongest first.
+    pub suspects: Vec<Suspect>,
+}

@@ -1,0 +1,3 @@
+//! The one binary: arguments, commands, output, exit codes.
+
+fn main() {}
