@@ -1,1 +1,20 @@
-//! (being written)
+//! What crosses HTTP and `--format json`: data transfer objects, their conversions from the model, error bodies.
+//!
+//! Field names here are published: changing one changes the API and every script built on it.
+
+mod convert;
+mod fleet;
+mod incident;
+mod problem;
+mod series;
+mod status;
+mod time;
+mod verdict;
+
+pub use fleet::{Opinion, Service, ServiceDetail, Services, Target, Targets};
+pub use incident::{Capture, Frame, Incident, Incidents, Location, PathStep, Suspect, Transition};
+pub use problem::Problem;
+pub use series::{Series, SeriesSet};
+pub use status::{StateCounts, Status, StorageStatus};
+pub use time::rfc3339;
+pub use verdict::{Fit, Interval, Verdict};

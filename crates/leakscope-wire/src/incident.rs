@@ -1,0 +1,120 @@
+//! Incidents with their evidence.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A page of incidents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Incidents {
+    /// Newest first.
+    pub incidents: Vec<Incident>,
+    /// Pass as `cursor` for the next page; `null` on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// The life of one finding on one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Incident {
+    /// Its number.
+    pub id: u64,
+    /// The service that leaks.
+    pub service: String,
+    /// The ids of the replicas that leak.
+    pub targets: Vec<String>,
+    /// `open`, `recovered` or `closed`.
+    pub state: String,
+    /// What kind of growth it is.
+    pub kind: String,
+    /// The highest score it reached.
+    pub score: f64,
+    /// When it was opened, RFC 3339.
+    pub opened_at: String,
+    /// Its history, oldest first.
+    pub transitions: Vec<Transition>,
+    /// Evidence taken.
+    pub captures: Vec<Capture>,
+    /// What the evidence says, strongest first.
+    pub suspects: Vec<Suspect>,
+}
+
+/// One change of an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Transition {
+    /// When, RFC 3339.
+    pub at: String,
+    /// The state it came to.
+    pub to: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// One piece of heap evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Capture {
+    /// Its number.
+    pub id: u64,
+    /// What it is.
+    pub kind: String,
+    /// Where it was taken.
+    pub target: String,
+}
+
+/// One thing that grew, and who holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Suspect {
+    /// One line for a person.
+    pub title: String,
+    /// What accumulates.
+    pub kind: String,
+    /// Type or function.
+    pub name: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Count.
+    pub count: u64,
+    /// Share of the whole growth, 0 to 1.
+    pub share: f64,
+    /// The retaining path from its root.
+    pub path: Vec<PathStep>,
+    /// The allocation stack, leaf first.
+    pub stack: Vec<Frame>,
+    /// Where in the source.
+    pub location: Option<Location>,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Why.
+    pub reason: String,
+}
+
+/// One step of a retaining path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PathStep {
+    /// What holds the next.
+    pub edge: String,
+    /// The type of the holder.
+    pub name: String,
+    /// Its identity in the capture.
+    pub id: u64,
+}
+
+/// One frame of an allocation stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Frame {
+    /// Function.
+    pub function: String,
+    /// File.
+    pub file: Option<String>,
+    /// Line from 1.
+    pub line: Option<u32>,
+}
+
+/// A place in the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Location {
+    /// File.
+    pub file: String,
+    /// Line from 1.
+    pub line: u32,
+    /// Column from 1.
+    pub column: Option<u32>,
+}
