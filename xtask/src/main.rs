@@ -1,3 +1,57 @@
-//! The commands of this repository: `cargo xtask help`.
+//! The commands of this repository: `cargo xtask help`. Nothing here is shipped.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these commands are for")]
 
-fn main() {}
+#[expect(dead_code, reason = "the commands that take flags follow")]
+mod args;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+/// What a command gives back: its exit code, or the sentence that says why it could not run (exit 2).
+type Outcome = Result<ExitCode, String>;
+
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const COMMANDS: &[Command] = &[Command {
+    name: "tidy",
+    usage: "",
+    about: "the rules that no compiler checks, one line per problem",
+    run: tidy::run,
+}];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        print_help();
+        return ExitCode::from(2);
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print_help();
+        return ExitCode::SUCCESS;
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+        eprintln!("xtask: command `{name}` not found (known commands: {})", names.join(", "));
+        return ExitCode::from(2);
+    };
+    match (command.run)(rest) {
+        Ok(code) => code,
+        Err(reason) => {
+            eprintln!("xtask {name}: {reason}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn print_help() {
+    println!("usage: cargo xtask COMMAND\n");
+    for command in COMMANDS {
+        println!("  {} {}\n      {}", command.name, command.usage, command.about);
+    }
+}
