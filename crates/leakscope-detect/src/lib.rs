@@ -1,1 +1,17 @@
-//! (being written)
+//! Readings of one target in, a verdict out: online, bounded memory, deterministic. Time is an argument; nothing here does I/O.
+//!
+//! Reading order: [`Detector::observe`] takes one scrape, `track` keeps block floors per signal on several time scales,
+//! `evidence` tests windows of floors with the statistics of `stats`, and `combine` makes one verdict of all signals.
+
+mod checkpoint;
+mod combine;
+mod detector;
+mod evidence;
+mod life;
+mod load;
+mod ring;
+mod stats;
+mod track;
+
+pub use checkpoint::CheckpointError;
+pub use detector::Detector;

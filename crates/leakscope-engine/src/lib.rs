@@ -1,1 +1,18 @@
-//! (being written)
+//! Events in, effects out: every decision of leakscope, none of its deeds. The same events in the same order give the same effects, byte for byte.
+
+mod effect;
+mod engine;
+mod event;
+mod incident;
+mod restore;
+mod schedule;
+mod service;
+mod watch;
+
+pub use effect::Effect;
+pub use engine::{Engine, EngineConfig};
+pub use event::{Command, Event, Opinion, Part, Scrape, ScrapeFailure};
+pub use leakscope_detect::{CheckpointError, Detector};
+pub use restore::Restored;
+pub use service::{ServiceKey, ServiceView};
+pub use watch::{Health, Watch};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A target's identity: a hash of job, instance and the part of the page it describes. Displays as 16 hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub u64);
 
 impl TargetId {

@@ -168,14 +168,30 @@ pub enum Reason {
     },
     /// Growth keeps its pace.
     Sustained {
-        /// Slope of the last third over the slope of the first.
+        /// Slope of the second half over the slope of the first.
         tail_over_head: f64,
     },
     /// Growth slows down: a warm-up or a cache that fills.
     Decelerates {
-        /// Slope of the last third over the slope of the first.
+        /// Slope of the second half over the slope of the first.
         tail_over_head: f64,
     },
+    /// The growth has to last before it counts.
+    Holding {
+        /// For how long every test has held.
+        held: Duration,
+        /// For how long they must hold.
+        want: Duration,
+    },
+    /// The limit is too far away to be claimed from this window.
+    FarAway {
+        /// Best estimate of the time to the limit.
+        time_to_limit: Duration,
+        /// The furthest that may be claimed.
+        horizon: Duration,
+    },
+    /// The heap grows, but no full collection has shown what of it lives.
+    NoCollection,
     /// One step makes up the growth.
     Step {
         /// Largest rise between two blocks over the whole growth.
@@ -243,18 +259,30 @@ impl fmt::Display for Reason {
             ),
             Self::Records { records, blocks, e_value } => write!(
                 f,
-                "{records} of {blocks} floors were higher than every one before (e-value {e_value:.3e}; chance alone reaches 1,000 once in 1,000 series)"
+                "{records} of {blocks} floors were higher than every one before; by chance that happens less than once in {e_value:.0e} series"
             ),
             Self::Trend { z } => {
                 write!(f, "the trend is {z:.1} standard deviations away from none, corrected for autocorrelation")
             }
             Self::Sustained { tail_over_head } => {
-                write!(f, "it keeps its pace: the last third grows at {tail_over_head:.2} times the first third's rate")
+                write!(f, "it keeps its pace: the second half grows at {tail_over_head:.2} times the first half's rate")
             }
             Self::Decelerates { tail_over_head } => write!(
                 f,
-                "it slows down: the last third grows at {tail_over_head:.2} times the first third's rate, as a warm-up or a filling cache does"
+                "it slows down: the second half grows at {tail_over_head:.2} times the first half's rate, as a warm-up or a filling cache does"
             ),
+            Self::Holding { held, want } => {
+                write!(f, "the evidence has held for {}, an alarm needs {}", Span(*held), Span(*want))
+            }
+            Self::FarAway { time_to_limit, horizon } => write!(
+                f,
+                "the limit would be met in {}, further away than the {} this window can claim",
+                Span(*time_to_limit),
+                Span(*horizon)
+            ),
+            Self::NoCollection => {
+                f.write_str("the heap grows, but no full collection has yet shown how much of it is still alive")
+            }
             Self::Step { share } => write!(f, "one step makes up {:.0} % of the growth", share * 100.0),
             Self::FollowsLoad { share } => {
                 write!(f, "the request rate explains {:.0} % of the growth", share * 100.0)

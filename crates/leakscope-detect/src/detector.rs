@@ -1,0 +1,310 @@
+//! The detector of one target: lives, roles, states.
+
+use leakscope_model::{Readings, Reason, Signal, State, Timestamp, Verdict};
+
+use crate::combine::{self, Candidate, Cap};
+use crate::evidence::Context;
+use crate::life::Life;
+use crate::load::Load;
+use crate::ring::MINUTE_MS;
+use crate::track::{SCALES, Track};
+
+/// What a growth would mean. One track each, on the best signal that the target shows for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// What survived a full collection.
+    Live,
+    /// Heap with garbage; its floor stands for what lives.
+    Heap,
+    /// Buffers that the heap owns outside of itself.
+    External,
+    /// Resident memory beyond the managed heap.
+    Native,
+    /// All resident memory.
+    Resident,
+    Tasks,
+    Threads,
+    Descriptors,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Live,
+        Self::Heap,
+        Self::External,
+        Self::Native,
+        Self::Resident,
+        Self::Tasks,
+        Self::Threads,
+        Self::Descriptors,
+    ];
+
+    fn bytes(self) -> bool {
+        !matches!(self, Self::Tasks | Self::Threads | Self::Descriptors)
+    }
+}
+
+/// Minutes at the start of a life that no window may touch: loading, compiling, filling pools.
+const WARM_UP_MINUTES: i64 = 8;
+/// One-minute blocks before anything can be said.
+const EARLY_BLOCKS: u32 = 32;
+/// Evidence from here on is worth cheap captures.
+const SUSPECT: f64 = 0.75;
+/// A leak is over when the evidence stays below this ...
+const OVER: f64 = 0.5;
+/// ... for this long.
+const OVER_MS: i64 = 30 * MINUTE_MS;
+/// A sample older than the newest by more than this is a clock that was set back: a new life begins.
+const CLOCK_BACK_MS: i64 = 60 * MINUTE_MS;
+
+/// The detector of one target. Feed it scrapes in ascending time; ask it for its verdict at any moment.
+///
+/// Memory: at most eight tracks of about 2 KiB, made when their signal first shows. A sample costs a few comparisons per signal;
+/// once a minute the windows are tested.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detector {
+    pub(crate) tracks: [Option<Box<Track>>; Role::ALL.len()],
+    pub(crate) load: Load,
+    pub(crate) life: Life,
+    pub(crate) state: State,
+    pub(crate) score: f64,
+    pub(crate) limit: Option<f64>,
+    pub(crate) life_began_ms: i64,
+    pub(crate) last_ms: Option<i64>,
+    pub(crate) gc_count: Option<f64>,
+    /// Since when the evidence of a leak has been below [`OVER`].
+    pub(crate) below_since_ms: Option<i64>,
+    /// Earlier lives that ended while they leaked.
+    pub(crate) n_grown: u32,
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Self {
+            tracks: Default::default(),
+            load: Load::new(&SCALES),
+            life: Life::default(),
+            state: State::TooEarly,
+            score: 0.0,
+            limit: None,
+            life_began_ms: 0,
+            last_ms: None,
+            gc_count: None,
+            below_since_ms: None,
+            n_grown: 0,
+        }
+    }
+}
+
+impl Detector {
+    /// Takes one scrape; `true` when the state changed. A sample that is not later than the last is left out;
+    /// one that is hours earlier begins a new life.
+    pub fn observe(&mut self, at: Timestamp, readings: &Readings) -> bool {
+        let at_ms = at.as_millis();
+        let before = self.state;
+        match self.last_ms {
+            Some(last) if at_ms < last.saturating_sub(CLOCK_BACK_MS) => self.begin_life(at_ms),
+            Some(last) if at_ms <= last => return false,
+            Some(_) => {}
+            None => self.life_began_ms = at_ms,
+        }
+        self.last_ms = Some(at_ms);
+        if self.life.observe(readings) {
+            self.begin_life(at_ms);
+        }
+        if let Some(limit) = readings.get(Signal::Limit) {
+            self.limit = Some(limit);
+        }
+        if let Some(requests) = readings.get(Signal::Requests) {
+            self.load.observe(at_ms, requests);
+        }
+        if self.observe_tracks(at_ms, readings) {
+            self.advance(at_ms);
+        }
+        self.state != before
+    }
+
+    /// Where the target stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The evidence; 1.0 is the alarm boundary.
+    pub fn score(&self) -> f64 {
+        self.score
+    }
+
+    /// Processes that ended under this detector.
+    pub fn n_restarts(&self) -> u32 {
+        self.life.n_ended
+    }
+
+    /// The whole answer, with reasons.
+    pub fn verdict(&self) -> Verdict {
+        let n_blocks = self.n_blocks();
+        match self.deciding() {
+            None => Verdict { reasons: vec![Reason::NoMemorySignal], ..Verdict::default() },
+            Some(candidate) if self.state == State::TooEarly => Verdict {
+                signal: Some(candidate.signal),
+                reasons: vec![Reason::Warming { blocks: n_blocks, want: EARLY_BLOCKS }],
+                ..Verdict::default()
+            },
+            Some(candidate) => combine::verdict(self.state, self.score, &candidate, self.limit, self.n_grown),
+        }
+    }
+
+    /// Recent floors of the memory that matters most, oldest first, at most `n`: one a minute at first, one every five later.
+    pub fn recent_floors(&self, n: usize) -> Vec<f64> {
+        let memory = [Role::Resident, Role::Live, Role::Heap];
+        let Some(track) = memory.iter().find_map(|role| self.track(*role)) else { return Vec::new() };
+        let ring = if track.rings[1].held() >= n { &track.rings[1] } else { &track.rings[0] };
+        (0..n.min(ring.held())).rev().filter_map(|back| ring.get(back)).collect()
+    }
+
+    fn begin_life(&mut self, at_ms: i64) {
+        self.n_grown = self.n_grown.saturating_add(u32::from(self.state == State::Leaking));
+        self.tracks = Default::default();
+        self.load = Load::new(&SCALES);
+        self.state = State::TooEarly;
+        self.score = 0.0;
+        self.gc_count = None;
+        self.below_since_ms = None;
+        self.life_began_ms = at_ms;
+        self.last_ms = Some(at_ms);
+    }
+
+    /// `true` when a block closed on any track.
+    fn observe_tracks(&mut self, at_ms: i64, readings: &Readings) -> bool {
+        let collected = self.collected(readings);
+        let mut closed = false;
+        for role in Role::ALL {
+            let Some(value) = value_of(role, readings, collected) else { continue };
+            let context = Context {
+                warm_ms: self.life_began_ms.saturating_add(WARM_UP_MINUTES * MINUTE_MS),
+                limit: self.limit.filter(|limit| role.bytes() && *limit > value),
+                bytes: role.bytes(),
+                load: &self.load,
+            };
+            let track = self.tracks[role as usize].get_or_insert_with(Box::default);
+            closed |= track.observe(at_ms, value, context);
+        }
+        closed
+    }
+
+    /// Whether a collection ended since the last scrape.
+    fn collected(&mut self, readings: &Readings) -> bool {
+        let count = readings.get(Signal::GcCount);
+        let collected = matches!((self.gc_count, count), (Some(before), Some(now)) if now > before);
+        self.gc_count = count.or(self.gc_count);
+        collected
+    }
+
+    fn n_blocks(&self) -> u32 {
+        self.tracks.iter().flatten().map(|track| track.n_blocks()).max().unwrap_or(0)
+    }
+
+    fn track(&self, role: Role) -> Option<&Track> {
+        self.tracks[role as usize].as_deref()
+    }
+
+    /// One function moves the state, on every closed block.
+    fn advance(&mut self, at_ms: i64) {
+        let Some(candidate) = self.deciding() else { return };
+        self.score = candidate.score();
+        let low = self.score < OVER;
+        self.below_since_ms = low.then(|| self.below_since_ms.unwrap_or(at_ms));
+        let over = self.below_since_ms.is_some_and(|since| at_ms - since >= OVER_MS);
+        let by_score = if self.score >= 1.0 {
+            State::Leaking
+        } else if self.score >= SUSPECT {
+            State::Suspect
+        } else {
+            State::Steady
+        };
+        self.state = match self.state {
+            State::TooEarly if self.n_blocks() < EARLY_BLOCKS => State::TooEarly,
+            State::TooEarly | State::Steady => by_score,
+            // An alarm once raised stands until the growth is over: a pause of minutes clears nothing.
+            State::Leaking if over => State::Recovered,
+            State::Leaking => State::Leaking,
+            State::Suspect if low || self.score >= 1.0 => by_score,
+            State::Suspect => State::Suspect,
+            State::Recovered if self.score >= SUSPECT => by_score,
+            State::Recovered => State::Recovered,
+        };
+    }
+
+    /// The candidate with the highest score; on ties the better signal, by the order of [`Role::ALL`].
+    fn deciding(&self) -> Option<Candidate> {
+        let at_ms = self.last_ms?;
+        let mut deciding: Option<Candidate> = None;
+        for role in Role::ALL {
+            let Some(track) = self.track(role) else { continue };
+            let candidate = Candidate {
+                role,
+                signal: signal_of(role),
+                finding: track.best(at_ms),
+                floor: track.floor(),
+                excess: track.excess,
+                capped: self.cap(role, at_ms),
+            };
+            if deciding.as_ref().is_none_or(|best| candidate.score() > best.score()) {
+                deciding = Some(candidate);
+            }
+        }
+        deciding
+    }
+
+    /// What forbids a role to alarm by itself: garbage looks like growth until it is collected, and a heap that keeps
+    /// its pages looks like growth of the resident set for as long as it likes.
+    fn cap(&self, role: Role, at_ms: i64) -> Option<Cap> {
+        match role {
+            Role::Live | Role::External | Role::Native | Role::Tasks | Role::Threads | Role::Descriptors => None,
+            Role::Heap => {
+                let live_is_flat = self.track(Role::Live).is_some_and(|live| live.best(at_ms).score < SUSPECT);
+                let resident_is_flat = self.track(Role::Resident).is_some_and(|all| all.best(at_ms).score < OVER);
+                if live_is_flat || (self.gc_count.is_some() && self.track(Role::Live).is_none()) {
+                    Some(Cap::NoCollection)
+                } else {
+                    resident_is_flat.then_some(Cap::Flat(Signal::Rss))
+                }
+            }
+            Role::Resident => {
+                let inner = [Role::Live, Role::Heap].into_iter().find(|role| self.track(*role).is_some())?;
+                let flat = self.track(inner).is_some_and(|track| track.best(at_ms).score < SUSPECT);
+                if flat { Some(Cap::Flat(signal_of(inner))) } else { Some(Cap::NoCollection) }
+            }
+        }
+    }
+}
+
+/// The signal that a role is called by in verdicts.
+fn signal_of(role: Role) -> Signal {
+    match role {
+        Role::Live => Signal::HeapAfterGc,
+        Role::Heap => Signal::HeapUsed,
+        Role::External => Signal::External,
+        Role::Native | Role::Resident => Signal::Rss,
+        Role::Tasks => Signal::Tasks,
+        Role::Threads => Signal::Threads,
+        Role::Descriptors => Signal::FileDescriptors,
+    }
+}
+
+/// The value that stands for a role in one scrape.
+///
+/// Live heap is taken as the runtime reports it, else as the heap in use right after a collection. Native memory is what
+/// is resident beyond the heap that the runtime has obtained: a lower bound, since not all of that heap need be resident.
+fn value_of(role: Role, readings: &Readings, collected: bool) -> Option<f64> {
+    let resident = readings.get(Signal::AnonRss).or(readings.get(Signal::Rss));
+    match role {
+        Role::Live => readings.get(Signal::HeapAfterGc).or(readings.get(Signal::HeapUsed).filter(|_| collected)),
+        Role::Heap => readings.get(Signal::HeapUsed),
+        Role::External => readings.get(Signal::External),
+        Role::Native => Some((resident? - readings.get(Signal::HeapCommitted)?).max(0.0)),
+        Role::Resident => resident,
+        Role::Tasks => readings.get(Signal::Tasks),
+        Role::Threads => readings.get(Signal::Threads),
+        Role::Descriptors => readings.get(Signal::FileDescriptors),
+    }
+}

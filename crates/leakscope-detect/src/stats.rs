@@ -1,0 +1,287 @@
+//! Statistics over one window of at most [`MAX`] block floors: trend, slope, records, deceleration, steps.
+
+/// Largest window, in blocks. The pairwise statistics are quadratic in it.
+pub(crate) const MAX: usize = 48;
+const PAIRS: usize = MAX * (MAX - 1) / 2;
+
+/// Points of one window: ascending times in hours and their floors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Points<'a> {
+    pub(crate) hours: &'a [f64],
+    pub(crate) floors: &'a [f64],
+}
+
+impl<'a> Points<'a> {
+    pub(crate) fn len(self) -> usize {
+        self.floors.len()
+    }
+
+    pub(crate) fn slice(self, range: std::ops::Range<usize>) -> Points<'a> {
+        Points { hours: &self.hours[range.clone()], floors: &self.floors[range] }
+    }
+}
+
+/// Least-squares slope per hour; 0 where it is not defined. O(n).
+pub(crate) fn least_squares_slope(points: Points<'_>) -> f64 {
+    let n = points.len() as f64;
+    let mean_hours = points.hours.iter().sum::<f64>() / n;
+    let mean_floor = points.floors.iter().sum::<f64>() / n;
+    let mut covariance = 0.0;
+    let mut variance = 0.0;
+    for (hour, floor) in points.hours.iter().zip(points.floors) {
+        covariance += (hour - mean_hours) * (floor - mean_floor);
+        variance += (hour - mean_hours) * (hour - mean_hours);
+    }
+    if variance > 0.0 { covariance / variance } else { 0.0 }
+}
+
+/// A robust line with its confidence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trend {
+    /// Theil–Sen slope per hour.
+    pub(crate) slope: f64,
+    /// Lower end of the slope's 95 % interval.
+    pub(crate) slope_low: f64,
+    /// Upper end of the slope's 95 % interval.
+    pub(crate) slope_high: f64,
+    /// Fitted value at the first point.
+    pub(crate) level: f64,
+    /// Scale of the residuals: 1.4826 × their median absolute deviation.
+    pub(crate) sigma: f64,
+    /// Mann–Kendall z with the variance corrected for autocorrelation.
+    pub(crate) z: f64,
+}
+
+/// Theil–Sen line with the Mann–Kendall test, both under Hamed and Rao's variance. O(n²), n at most [`MAX`].
+///
+/// Sources: Sen 1968, doi:10.1080/01621459.1968.10480934; Hamed and Rao 1998, doi:10.1016/S0022-1694(97)00125-X.
+pub(crate) fn trend(points: Points<'_>) -> Trend {
+    let n = points.len().min(MAX);
+    let mut slopes = [0.0_f64; PAIRS];
+    let mut n_slopes = 0;
+    let mut s = 0.0;
+    for later in 1..n {
+        for earlier in 0..later {
+            let rise = points.floors[later] - points.floors[earlier];
+            let run = points.hours[later] - points.hours[earlier];
+            s += sign(rise);
+            slopes[n_slopes] = if run > 0.0 { rise / run } else { 0.0 };
+            n_slopes += 1;
+        }
+    }
+    let slopes = &mut slopes[..n_slopes];
+    slopes.sort_unstable_by(f64::total_cmp);
+    let slope = median_of_sorted(slopes);
+
+    let mut residuals = [0.0_f64; MAX];
+    for (place, residual) in residuals[..n].iter_mut().enumerate() {
+        *residual = points.floors[place] - slope * (points.hours[place] - points.hours[0]);
+    }
+    let residuals = &residuals[..n];
+    let level = median(residuals);
+    let variance = mann_kendall_variance(points.floors) * hamed_rao_factor(residuals);
+    let half_width = 1.96 * variance.sqrt() / 2.0;
+    let middle = n_slopes as f64 / 2.0;
+    let at = |place: f64| slopes[(place.max(0.0) as usize).min(n_slopes - 1)];
+    Trend {
+        slope,
+        slope_low: at((middle - half_width).floor()),
+        slope_high: at((middle + half_width).ceil()),
+        level,
+        sigma: deviation(residuals, level),
+        z: if variance > 0.0 { (s - sign(s)) / variance.sqrt() } else { 0.0 },
+    }
+}
+
+fn sign(value: f64) -> f64 {
+    if value > 0.0 {
+        1.0
+    } else if value < 0.0 {
+        -1.0
+    } else {
+        0.0
+    }
+}
+
+/// Variance of Mann and Kendall's S under independence, corrected for ties. O(n²).
+fn mann_kendall_variance(floors: &[f64]) -> f64 {
+    let n = floors.len() as f64;
+    let mut ties = 0.0;
+    for (place, floor) in floors.iter().enumerate() {
+        let same = floors.iter().filter(|other| *other == floor).count() as f64;
+        let first = floors[..place].iter().all(|other| other != floor);
+        if first && same > 1.0 {
+            ties += same * (same - 1.0) * (2.0 * same + 5.0);
+        }
+    }
+    ((n * (n - 1.0) * (2.0 * n + 5.0) - ties) / 18.0).max(0.0)
+}
+
+/// How much autocorrelation of the residuals' ranks inflates the variance of S; at least 1. O(n²).
+fn hamed_rao_factor(residuals: &[f64]) -> f64 {
+    let n = residuals.len();
+    let mut ranks = [0.0_f64; MAX];
+    for (place, rank) in ranks[..n].iter_mut().enumerate() {
+        for other in residuals {
+            *rank += f64::from(*other < residuals[place]) + 0.5 * f64::from(*other == residuals[place]);
+        }
+    }
+    let ranks = &ranks[..n];
+    let mean = ranks.iter().sum::<f64>() / n as f64;
+    let variance: f64 = ranks.iter().map(|rank| (rank - mean) * (rank - mean)).sum();
+    if variance <= 0.0 {
+        return 1.0;
+    }
+    let significant = 1.96 / (n as f64).sqrt();
+    let mut sum = 0.0;
+    for lag in 1..n.min(n / 4 + 2) {
+        let covariance: f64 = ranks.iter().zip(&ranks[lag..]).map(|(a, b)| (a - mean) * (b - mean)).sum();
+        let rho = covariance / variance;
+        if rho > significant {
+            let left = (n - lag) as f64;
+            sum += left * (left - 1.0) * (left - 2.0) * rho;
+        }
+    }
+    let n = n as f64;
+    (1.0 + 2.0 / (n * (n - 1.0) * (n - 2.0)) * sum).max(1.0)
+}
+
+/// Evidence from record highs: how many floors exceeded every one before, and the e-value of that.
+///
+/// Under exchangeable floors the k-th is a record with probability at most 1/k (Rényi 1962). Each block bets weight `w` on a record:
+/// the product is a non-negative supermartingale, so by Ville's inequality it reaches 1/α with probability at most α, whenever one looks.
+/// The mean over three weights is one again. A process that never returns memory has the records of its demand, so the bet stays fair there.
+pub(crate) fn records(floors: &[f64]) -> (u32, f64) {
+    const WEIGHTS: [f64; 3] = [0.3, 0.6, 0.85];
+    let mut products = [1.0_f64; WEIGHTS.len()];
+    let mut highest = floors.first().copied().unwrap_or(0.0);
+    let mut n_records = 0;
+    for (place, floor) in floors.iter().enumerate().skip(1) {
+        let k = (place + 1) as f64;
+        let record = *floor > highest;
+        for (product, weight) in products.iter_mut().zip(WEIGHTS) {
+            *product *= if record { weight * k } else { (1.0 - weight) * k / (k - 1.0) };
+        }
+        if record {
+            highest = *floor;
+            n_records += 1;
+        }
+    }
+    (n_records, products.iter().sum::<f64>() / WEIGHTS.len() as f64)
+}
+
+/// Slope of the second half over the slope of the first: 1 for a line, towards 0 for a curve that saturates.
+pub(crate) fn tail_over_head(points: Points<'_>) -> f64 {
+    let half = points.len() / 2;
+    let head = least_squares_slope(points.slice(0..half));
+    let tail = least_squares_slope(points.slice(points.len() - half..points.len()));
+    if tail <= 0.0 {
+        0.0
+    } else if head <= 0.0 {
+        f64::INFINITY
+    } else {
+        tail / head
+    }
+}
+
+/// The largest rise between two neighbours over the whole `growth`.
+pub(crate) fn step_share(floors: &[f64], growth: f64) -> f64 {
+    let largest = floors.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    if growth > 0.0 { largest / growth } else { f64::INFINITY }
+}
+
+/// Whether the medians of five consecutive parts never fall and rise at least three times out of four.
+pub(crate) fn quintiles_rise(floors: &[f64]) -> bool {
+    let n = floors.len();
+    let mut rises = 0;
+    let mut last = f64::NEG_INFINITY;
+    for part in 0..5 {
+        let middle = median(&floors[part * n / 5..(part + 1) * n / 5]);
+        if middle < last {
+            return false;
+        }
+        rises += u32::from(part > 0 && middle > last);
+        last = middle;
+    }
+    rises >= 3
+}
+
+/// Median of at most [`MAX`] values; 0 of none.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = [0.0_f64; MAX];
+    let n = values.len().min(MAX);
+    sorted[..n].copy_from_slice(&values[..n]);
+    sorted[..n].sort_unstable_by(f64::total_cmp);
+    median_of_sorted(&sorted[..n])
+}
+
+fn median_of_sorted(sorted: &[f64]) -> f64 {
+    let n = sorted.len();
+    match n {
+        0 => 0.0,
+        n if n % 2 == 1 => sorted[n / 2],
+        _ => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
+
+fn deviation(values: &[f64], centre: f64) -> f64 {
+    let mut distances = [0.0_f64; MAX];
+    let n = values.len().min(MAX);
+    for (distance, value) in distances[..n].iter_mut().zip(values) {
+        *distance = (value - centre).abs();
+    }
+    1.4826 * median(&distances[..n])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hours(n: usize) -> Vec<f64> {
+        (0..n).map(|hour| hour as f64).collect()
+    }
+
+    #[test]
+    fn one_spike_does_not_move_the_line() {
+        let mut floors: Vec<f64> = (0..24).map(|hour| 100.0 + 2.0 * f64::from(hour)).collect();
+        floors[20] = 10_000.0;
+        let trend = trend(Points { hours: &hours(24), floors: &floors });
+        assert!((trend.slope - 2.0).abs() < 1e-9, "{trend:?}");
+        assert!((trend.level - 100.0).abs() < 1e-9, "{trend:?}");
+        assert!(trend.slope_low <= 2.0 && trend.slope_high >= 2.0, "{trend:?}");
+    }
+
+    #[test]
+    fn a_constant_series_has_no_trend_and_no_records() {
+        let floors = [5.0; 24];
+        let trend = trend(Points { hours: &hours(24), floors: &floors });
+        assert_eq!((trend.slope, trend.z, trend.sigma), (0.0, 0.0, 0.0));
+        let (n_records, e_value) = records(&floors);
+        assert_eq!(n_records, 0);
+        assert!(e_value < 1.0);
+    }
+
+    #[test]
+    fn eight_records_in_a_row_are_worth_thousands() {
+        let floors: Vec<f64> = (0..9).map(f64::from).collect();
+        let (n_records, e_value) = records(&floors);
+        assert_eq!(n_records, 8);
+        assert!(e_value > 7_000.0, "{e_value}");
+    }
+
+    #[test]
+    fn a_saturating_curve_decelerates_and_a_line_does_not() {
+        let line: Vec<f64> = (0..24).map(f64::from).collect();
+        let curve: Vec<f64> = (0..24).map(|hour| 1.0 - (-f64::from(hour) / 6.0).exp()).collect();
+        let ratio = |floors: &[f64]| tail_over_head(Points { hours: &hours(24), floors });
+        assert!((ratio(&line) - 1.0).abs() < 1e-9);
+        assert!(ratio(&curve) < 0.2);
+    }
+
+    #[test]
+    fn autocorrelation_widens_the_test() {
+        let independent: Vec<f64> = (0..24).map(|place| f64::from(place * 7 % 24)).collect();
+        let slow: Vec<f64> = (0..24).map(|place| (f64::from(place) / 4.0).sin()).collect();
+        assert!(hamed_rao_factor(&slow) > 2.0 * hamed_rao_factor(&independent));
+    }
+}

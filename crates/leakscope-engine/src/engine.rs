@@ -1,0 +1,350 @@
+//! The one match over everything that can happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use leakscope_detect::Detector;
+use leakscope_model::{Incident, IncidentId, Readings, State, Target, TargetId, Timestamp};
+
+use crate::effect::Effect;
+use crate::event::{Command, Event, Part, Scrape, ScrapeFailure};
+use crate::incident::IncidentBook;
+use crate::restore::Restored;
+use crate::schedule::Schedule;
+use crate::service::{ServiceKey, ServiceView};
+use crate::watch::{Watch, scaled};
+
+/// How the engine decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EngineConfig {
+    /// How much faster the detector's clock runs than the real one; 1 outside of demonstrations and recordings.
+    pub time_scale: f64,
+    /// How often every detector's state is handed out.
+    pub checkpoint_interval: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { time_scale: 1.0, checkpoint_interval: Duration::from_mins(10) }
+    }
+}
+
+/// A part of a page that did not show for this many intervals of its page is gone.
+const PART_GONE_AFTER: u32 = 20;
+/// Further processes or containers on one page. More are left out and the page's target says so.
+const PARTS_MAX: usize = 5_000;
+
+/// Every decision of leakscope.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    config: EngineConfig,
+    schedule: Schedule,
+    watches: BTreeMap<TargetId, Watch>,
+    services: BTreeMap<ServiceKey, BTreeSet<TargetId>>,
+    incidents: IncidentBook,
+    /// Detectors of an earlier run, until their targets are seen again.
+    restored: BTreeMap<TargetId, Detector>,
+    revision: u64,
+    checkpointed_at: Option<Timestamp>,
+}
+
+impl Engine {
+    /// An engine that goes on where `restored` ended.
+    pub fn new(config: EngineConfig, restored: Restored) -> Self {
+        Self {
+            config,
+            incidents: IncidentBook::restore(restored.incidents),
+            restored: restored.detectors,
+            ..Self::default()
+        }
+    }
+
+    /// Takes one event and appends what is to be done. `now` never decides by itself: the same calls give the same effects.
+    pub fn handle(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::TargetsSeen(targets) => self.targets_seen(now, targets, effects),
+            Event::Scraped(scrape) => self.scraped(now, &scrape, effects),
+            Event::ScrapeFailed(failure) => self.scrape_failed(now, failure),
+            Event::Asked(Command::Checkpoint) => self.checkpoint(now, effects),
+            Event::Tick => self.tick(now, effects),
+        }
+    }
+
+    /// How it decides.
+    pub fn config(&self) -> EngineConfig {
+        self.config
+    }
+
+    /// When the next scrape is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.schedule.next_due()
+    }
+
+    /// Every target by id.
+    pub fn watches(&self) -> impl Iterator<Item = (TargetId, &Watch)> {
+        self.watches.iter().map(|(id, watch)| (*id, watch))
+    }
+
+    /// One target.
+    pub fn watch(&self, id: TargetId) -> Option<&Watch> {
+        self.watches.get(&id)
+    }
+
+    /// Every service by name and version.
+    pub fn services(&self) -> impl Iterator<Item = ServiceView<'_>> {
+        self.services.iter().map(|(key, ids)| self.service_view(key, ids))
+    }
+
+    /// Every incident, oldest first.
+    pub fn incidents(&self) -> impl DoubleEndedIterator<Item = &Incident> {
+        self.incidents.iter()
+    }
+
+    /// One incident.
+    pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
+        self.incidents.get(id)
+    }
+
+    /// Counts up with every change that a person could see; compare with [`ServiceView::revision`].
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn service_view<'a>(&'a self, key: &'a ServiceKey, ids: &BTreeSet<TargetId>) -> ServiceView<'a> {
+        ServiceView {
+            key,
+            replicas: ids
+                .iter()
+                .filter_map(|id| self.watches.get_key_value(id))
+                .map(|(id, watch)| (*id, watch))
+                .collect(),
+            incident: self.incidents.living(&key.name),
+        }
+    }
+
+    fn targets_seen(&mut self, now: Timestamp, targets: Vec<Target>, effects: &mut Vec<Effect>) {
+        let seen: BTreeSet<TargetId> = targets.iter().map(|target| target.id).collect();
+        let gone: Vec<TargetId> =
+            self.watches.iter().filter(|(id, watch)| !watch.part && !seen.contains(id)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.forget(now, id, effects);
+        }
+        for target in targets {
+            match self.watches.get_mut(&target.id) {
+                Some(watch) if same_service(&watch.target, &target) => {
+                    let runtime = watch.target.runtime;
+                    let replan = watch.target.interval != target.interval;
+                    watch.target = Target { runtime, ..target };
+                    if replan {
+                        watch.due = Some(self.schedule.add(now, watch.target.id, watch.target.interval));
+                    }
+                }
+                Some(_) => {
+                    self.forget(now, target.id, effects);
+                    self.begin(now, target, false, effects);
+                }
+                None => self.begin(now, target, false, effects),
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Timestamp, target: Target, part: bool, effects: &mut Vec<Effect>) {
+        let detector = self.restored.remove(&target.id).unwrap_or_default();
+        effects.push(Effect::Remember(Box::new(target.clone())));
+        let id = target.id;
+        let due = (!part).then(|| self.schedule.add(now, id, target.interval));
+        let mut watch = Watch::new(target, detector, self.config.time_scale, part);
+        watch.due = due;
+        self.revision += 1;
+        watch.revision = self.revision;
+        self.services.entry(ServiceKey::of(&watch)).or_default().insert(id);
+        self.watches.insert(id, watch);
+    }
+
+    fn forget(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) {
+        let Some(watch) = self.watches.remove(&id) else { return };
+        self.revision += 1;
+        let key = ServiceKey::of(&watch);
+        if let Some(ids) = self.services.get_mut(&key) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.services.remove(&key);
+            }
+        }
+        self.settle(now, &key.name, "the leaking replica is gone", effects);
+        if watch.part {
+            return;
+        }
+        let parts: Vec<TargetId> = self
+            .watches
+            .iter()
+            .filter(|(_, part)| {
+                part.part && part.target.job == watch.target.job && part.target.instance == watch.target.instance
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for part in parts {
+            self.forget(now, part, effects);
+        }
+    }
+
+    fn scraped(&mut self, now: Timestamp, scrape: &Scrape, effects: &mut Vec<Effect>) {
+        self.revision += 1;
+        let Some(watch) = self.watches.get_mut(&scrape.target) else { return };
+        watch.revision = self.revision;
+        let changed = watch.scraped(now, scrape);
+        let renamed = scrape.version.is_some() && watch.target.version.is_none();
+        if !scrape.readings.is_empty() {
+            effects.push(Effect::Append { target: scrape.target, at: now, readings: scrape.readings });
+        }
+        if renamed {
+            self.learn_version(scrape, effects);
+        }
+        if changed {
+            self.state_changed(now, scrape.target, effects);
+        }
+        if !scrape.parts.is_empty() {
+            self.scraped_parts(now, scrape, effects);
+        }
+    }
+
+    fn learn_version(&mut self, scrape: &Scrape, effects: &mut Vec<Effect>) {
+        let Some(watch) = self.watches.get_mut(&scrape.target) else { return };
+        if let Some(ids) = self.services.get_mut(&ServiceKey::of(watch)) {
+            ids.remove(&scrape.target);
+        }
+        watch.target.version.clone_from(&scrape.version);
+        effects.push(Effect::Remember(Box::new(watch.target.clone())));
+        self.services.entry(ServiceKey::of(watch)).or_default().insert(scrape.target);
+        self.services.retain(|_, ids| !ids.is_empty());
+    }
+
+    fn scraped_parts(&mut self, now: Timestamp, scrape: &Scrape, effects: &mut Vec<Effect>) {
+        let Some(page) = self.watches.get_mut(&scrape.target) else { return };
+        if scrape.parts.len() > PARTS_MAX {
+            page.health.last_error =
+                Some(format!("expected at most {PARTS_MAX} containers on one page, found {}", scrape.parts.len()));
+        }
+        let page = page.target.clone();
+        for part in scrape.parts.iter().take(PARTS_MAX) {
+            let target = target_of_part(&page, part);
+            let id = target.id;
+            if !self.watches.contains_key(&id) {
+                self.begin(now, target, true, effects);
+            }
+            let Some(watch) = self.watches.get_mut(&id) else { continue };
+            watch.revision = self.revision;
+            let news = Scrape { target: id, duration: scrape.duration, readings: part.readings, ..Scrape::default() };
+            let changed = watch.scraped(now, &news);
+            effects.push(Effect::Append { target: id, at: now, readings: part.readings });
+            if changed {
+                self.state_changed(now, id, effects);
+            }
+        }
+    }
+
+    fn scrape_failed(&mut self, now: Timestamp, failure: ScrapeFailure) {
+        self.revision += 1;
+        if let Some(watch) = self.watches.get_mut(&failure.target) {
+            watch.revision = self.revision;
+            watch.failed(now, failure);
+        }
+    }
+
+    fn state_changed(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) {
+        let Some(watch) = self.watches.get(&id) else { return };
+        let service = watch.target.service.clone();
+        if watch.state() == State::Leaking {
+            let verdict = watch.verdict();
+            let changed = self.incidents.leaks(now, &service, id, &watch.target.instance, &verdict);
+            effects.extend(changed.map(|incident| Effect::Record(Box::new(incident))));
+        } else {
+            let cause = match watch.state() {
+                State::TooEarly => "the leaking process was replaced",
+                State::Steady | State::Recovered | State::Suspect | State::Leaking => "the growth stopped",
+            };
+            self.settle(now, &service, cause, effects);
+        }
+    }
+
+    /// Lets the service's incident recover when none of its replicas leaks any more.
+    fn settle(&mut self, now: Timestamp, service: &str, cause: &str, effects: &mut Vec<Effect>) {
+        let leaks = self.services().any(|view| {
+            view.key.name == service && view.replicas.iter().any(|(_, watch)| watch.state() == State::Leaking)
+        });
+        if !leaks {
+            let changed = self.incidents.recovered(now, service, cause);
+            effects.extend(changed.map(|incident| Effect::Record(Box::new(incident))));
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some((due, id)) = self.schedule.pop_due(now) {
+            let Some(watch) = self.watches.get_mut(&id).filter(|watch| watch.due == Some(due)) else { continue };
+            watch.due = Some(self.schedule.add(now, id, watch.target.interval));
+            if watch.awaiting_until.is_some_and(|until| now < until) {
+                continue;
+            }
+            let deadline = now.plus(watch.target.timeout);
+            // An answer later than this is lost: the performer died. Scraping goes on without it.
+            watch.awaiting_until = Some(deadline.plus(watch.target.timeout));
+            effects.push(Effect::Scrape { target: id, deadline });
+        }
+        let since = *self.checkpointed_at.get_or_insert(now);
+        if now.since(since) >= self.config.checkpoint_interval {
+            self.checkpoint(now, effects);
+            self.forget_lost_parts(now, effects);
+            let scale = self.config.time_scale;
+            let closed = self.incidents.close_old(now, |from, to| scaled(to, scale).since(scaled(from, scale)));
+            effects.extend(closed.into_iter().map(|incident| Effect::Record(Box::new(incident))));
+        }
+    }
+
+    fn forget_lost_parts(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let lost = |watch: &Watch| {
+            let last = watch.health.last_scrape_at.unwrap_or(now);
+            watch.part && now.since(last) > watch.target.interval * PART_GONE_AFTER
+        };
+        let gone: Vec<TargetId> = self.watches.iter().filter(|(_, watch)| lost(watch)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.forget(now, id, effects);
+        }
+    }
+
+    fn checkpoint(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.checkpointed_at = Some(now);
+        for (id, watch) in &self.watches {
+            if let Some(at) = watch.health.last_scrape_at {
+                effects.push(Effect::Checkpoint { target: *id, at, state: watch.checkpoint() });
+            }
+        }
+    }
+}
+
+fn same_service(known: &Target, seen: &Target) -> bool {
+    known.service == seen.service && (seen.version.is_none() || known.version == seen.version)
+}
+
+/// A part becomes a target of its own: it keeps its page's job and instance, and takes its service from its labels.
+fn target_of_part(page: &Target, part: &Part) -> Target {
+    let label = |names: &[&str]| names.iter().find_map(|name| part.labels.get(*name)).cloned();
+    Target {
+        id: TargetId::of(&page.job, &page.instance, &part.name),
+        job: page.job.clone(),
+        instance: page.instance.clone(),
+        service: label(&["service", "container", "groupname"]).unwrap_or_else(|| part.name.clone()),
+        version: label(&["version", "image"]),
+        labels: part.labels.clone(),
+        runtime: leakscope_model::Runtime::Unknown,
+        interval: page.interval,
+        timeout: page.timeout,
+    }
+}
+
+impl Engine {
+    /// Feeds recorded samples of one target, for a backtest: exactly what a scrape would have done.
+    pub fn replay(&mut self, at: Timestamp, target: TargetId, readings: Readings, effects: &mut Vec<Effect>) {
+        let scrape = Scrape { target, readings, ..Scrape::default() };
+        self.handle(at, Event::Scraped(Box::new(scrape)), effects);
+    }
+}
