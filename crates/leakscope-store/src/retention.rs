@@ -1,0 +1,146 @@
+//! Retention: what is too old or too much goes, oldest first, and the file gives its pages back.
+
+use std::time::Duration;
+
+use leakscope_model::{Bytes, IncidentState, Timestamp};
+use rusqlite::{Connection, Transaction};
+
+use crate::error::StoreError;
+use crate::merge::Unmerged;
+use crate::store::{Durability, Store, Writer, lock};
+
+/// Blocks deleted in one transaction: the writer is free for others in between.
+const BATCH: i64 = 2_000;
+
+/// How long and how much to keep. Samples obey both; closed incidents, targets not seen and detectors not saved obey the
+/// age alone, and open incidents stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Older samples go.
+    pub samples_age_max: Duration,
+    /// Incidents that were closed longer ago go, with targets and detectors that were last seen longer ago.
+    pub incidents_age_max: Duration,
+    /// When the file holds more than this, its oldest samples go.
+    pub size_max: Option<Bytes>,
+}
+
+/// What went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// Blocks of samples that went.
+    pub n_blocks: u64,
+    /// Incidents that went.
+    pub n_incidents: u64,
+}
+
+impl Store {
+    /// Deletes what `retention` does not keep and gives the file's empty pages back. To be called every hour or so.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the disk refuses: deleting needs a little room too.
+    pub fn retain(&self, now: Timestamp, retention: Retention) -> Result<Retained, StoreError> {
+        self.tell(now);
+        let mut retained = Retained::default();
+        let samples_from = now.minus(retention.samples_age_max);
+        while self.delete_blocks(&mut retained, &Excess::Before(samples_from))? {}
+        if let Some(size_max) = retention.size_max {
+            while self.delete_blocks(&mut retained, &Excess::Above(size_max))? {}
+        }
+        let incidents_from = now.minus(retention.incidents_age_max);
+        let mut writer = lock(&self.writer);
+        retained.n_incidents = self.write(&mut writer, "what retention leaves", Durability::Process, |db| {
+            let from = incidents_from.as_millis();
+            db.execute("DELETE FROM detector WHERE at_ms < ?1", [from])?;
+            db.execute(
+                "DELETE FROM target WHERE last_seen_ms < ?1
+                     AND NOT EXISTS(SELECT 1 FROM block WHERE block.target = target.id)",
+                [from],
+            )?;
+            delete_incidents(db, from)
+        })?;
+        writer
+            .db
+            .execute_batch("PRAGMA incremental_vacuum")
+            .map_err(|source| StoreError::writing(&self.path, "the shrunk file", source))?;
+        Ok(retained)
+    }
+
+    /// Deletes one batch of the oldest blocks; whether there may be more to delete.
+    fn delete_blocks(&self, retained: &mut Retained, excess: &Excess) -> Result<bool, StoreError> {
+        let mut writer = lock(&self.writer);
+        let ids =
+            excess.oldest(&writer).map_err(|source| StoreError::reading(&self.path, "find old blocks", source))?;
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        self.write(&mut writer, "what retention leaves", Durability::Process, |db| {
+            let mut delete = db.prepare_cached("DELETE FROM block WHERE id = ?1")?;
+            for id in &ids {
+                delete.execute([id])?;
+            }
+            Ok(())
+        })?;
+        retained.n_blocks += ids.len() as u64;
+        writer.unmerged =
+            Unmerged::count(&writer.db).map_err(|source| StoreError::reading(&self.path, "count blocks", source))?;
+        Ok(true)
+    }
+}
+
+/// Which blocks are too many.
+enum Excess {
+    /// Those that ended before this.
+    Before(Timestamp),
+    /// The oldest, as long as the file holds more than this.
+    Above(Bytes),
+}
+
+impl Excess {
+    /// The ids of the oldest blocks that have to go, at most [`BATCH`].
+    fn oldest(&self, writer: &Writer) -> rusqlite::Result<Vec<i64>> {
+        match self {
+            Self::Before(from) => {
+                let mut query =
+                    writer.db.prepare_cached("SELECT id FROM block WHERE end_ms < ?1 ORDER BY end_ms LIMIT ?2")?;
+                query.query_map([from.as_millis(), BATCH], |row| row.get(0))?.collect()
+            }
+            Self::Above(size_max) => {
+                let mut excess = bytes_in_use(&writer.db)?.saturating_sub(size_max.0);
+                let mut query =
+                    writer.db.prepare_cached("SELECT id, length(body) FROM block ORDER BY end_ms LIMIT ?1")?;
+                let mut rows = query.query([BATCH])?;
+                let mut ids = Vec::new();
+                while excess > 0 {
+                    let Some(row) = rows.next()? else { break };
+                    ids.push(row.get(0)?);
+                    excess = excess.saturating_sub(row.get::<_, i64>(1)?.unsigned_abs());
+                }
+                Ok(ids)
+            }
+        }
+    }
+}
+
+/// Bytes of the pages that hold something.
+fn bytes_in_use(db: &Connection) -> rusqlite::Result<u64> {
+    let pragma = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")? - pragma("freelist_count")?;
+    Ok(pages.unsigned_abs() * pragma("page_size")?.unsigned_abs())
+}
+
+/// Deletes incidents whose last transition closed them before `from_ms`; how many.
+fn delete_incidents(db: &Transaction<'_>, from_ms: i64) -> rusqlite::Result<u64> {
+    let mut query = db.prepare_cached(
+        "SELECT id FROM incident WHERE state = ?1
+             AND (SELECT max(at_ms) FROM transition WHERE incident = incident.id) < ?2",
+    )?;
+    let closed = IncidentState::Closed.name();
+    let ids = query.query_map((closed, from_ms), |row| row.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    for id in &ids {
+        db.execute("DELETE FROM suspect WHERE incident = ?1", [id])?;
+        db.execute("DELETE FROM capture WHERE incident = ?1", [id])?;
+        db.execute("DELETE FROM transition WHERE incident = ?1", [id])?;
+        db.execute("DELETE FROM incident WHERE id = ?1", [id])?;
+    }
+    Ok(ids.len() as u64)
+}

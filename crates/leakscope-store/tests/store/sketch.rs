@@ -1,0 +1,66 @@
+//! Small values for tests.
+
+use leakscope_model::{
+    Capture, CaptureId, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Readings, Runtime,
+    Signal, Suspect, Target, TargetId, Timestamp, Transition,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(crate) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+pub(crate) fn rss(value: f64) -> Readings {
+    Readings::from_iter([(Signal::Rss, value)])
+}
+
+pub(crate) fn target(number: usize) -> Target {
+    let instance = format!("127.0.0.1:{number}");
+    Target {
+        id: TargetId::of("shop", &instance, ""),
+        job: "shop".to_owned(),
+        instance,
+        service: "cart".to_owned(),
+        version: Some("1.2.3".to_owned()),
+        labels: BTreeMap::from([("zone".to_owned(), "a \"quoted\" zone".to_owned())]),
+        runtime: Runtime::Jvm,
+        interval: Duration::from_secs(15),
+        timeout: Duration::from_secs(10),
+    }
+}
+
+pub(crate) fn incident(number: u64, n_transitions: usize) -> Incident {
+    let target = TargetId(u64::MAX - number);
+    let transitions = (0..n_transitions)
+        .map(|place| Transition {
+            at: at(1_000 * place as i64),
+            to: if place % 2 == 0 { IncidentState::Open } else { IncidentState::Recovered },
+            cause: format!("cause {place}"),
+        })
+        .collect::<Vec<_>>();
+    Incident {
+        id: IncidentId(number),
+        service: "cart".to_owned(),
+        targets: vec![TargetId(3), target],
+        state: transitions.last().map_or(IncidentState::Open, |transition| transition.to),
+        kind: Kind::Managed,
+        score: 1.7,
+        opened_at: at(0),
+        transitions,
+        captures: vec![Capture { id: CaptureId(9), target, kind: "v8-heapsnapshot".to_owned(), at: at(5) }],
+        suspects: vec![Suspect {
+            title: "`Map` in cart.js grew".to_owned(),
+            kind: "object".to_owned(),
+            name: "Map".to_owned(),
+            bytes: u64::MAX,
+            count: 12,
+            share: 0.93,
+            path: vec![PathStep { edge: "cache".to_owned(), name: "Module".to_owned(), id: u64::MAX }],
+            stack: vec![Frame { function: "put".to_owned(), file: Some("cart.js".to_owned()), line: Some(7) }],
+            location: Some(Location { file: "cart.js".to_owned(), line: 7, column: None }),
+            confidence: 0.8,
+            reason: "grew in every step".to_owned(),
+        }],
+    }
+}
