@@ -1,0 +1,3 @@
+module leakscope/services/go
+
+go 1.21
