@@ -2,7 +2,7 @@
 import type { Service } from './api-types';
 import * as format from './format';
 
-/** `Leaking: the managed heap grows by 3.3 MiB/h ...`. `clock` names the hour where it is not a real one. */
+/** `Leaking: the managed heap has been growing by 3.3 MiB/h ...`. Where the detector's hour is not a real one, it says so. */
 export function sentence(service: Service, now: number, realClock: boolean): string {
   const { verdict } = service;
   switch (verdict.state) {
@@ -18,9 +18,9 @@ function growth(service: Service, now: number, realClock: boolean): string {
   const { verdict } = service;
   const subject = SUBJECTS[verdict.kind] ?? 'memory';
   const rate = verdict.growth_bytes_per_hour;
-  const speed = rate ? ` by ${format.perHour(rate.mid).replace('+', '')}${realClock ? '' : ' of the detector’s clock'}` : '';
-  const since = verdict.since ? `, since ${format.ago(verdict.since, now).replace(' ago', '')} ago`.replace('just now ago', 'just now') : '';
-  return `${subject} grows${speed}${since}.${limit(service)}`;
+  const speed = rate ? ` by ${format.bytes(rate.mid)}/h${realClock ? '' : ' (of the detector’s clock)'}` : '';
+  const since = verdict.since ? ` for ${format.duration(Math.max(0, now - Date.parse(verdict.since)) / 1000)}` : '';
+  return `${subject} has been growing${speed}${since}.${limit(service)}`;
 }
 
 function limit(service: Service): string {
