@@ -1,8 +1,14 @@
 //! The commands of this repository: `cargo xtask help`. Nothing here is shipped.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these commands are for")]
 
-#[expect(dead_code, reason = "the commands that take flags follow")]
 mod args;
+mod bench;
+mod clock;
+mod http;
+mod process;
+mod setup;
+mod sim_targets;
+mod test;
 mod tidy;
 mod tree;
 
@@ -18,12 +24,32 @@ struct Command {
     run: fn(&[String]) -> Outcome,
 }
 
-const COMMANDS: &[Command] = &[Command {
-    name: "tidy",
-    usage: "",
-    about: "the rules that no compiler checks, one line per problem",
-    run: tidy::run,
-}];
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "test",
+        usage: "[--quick]",
+        about: "everything that must hold; installs what is missing when it is root (--quick: format, tidy, clippy, unit tests)",
+        run: test::run,
+    },
+    Command {
+        name: "tidy",
+        usage: "",
+        about: "the rules that no compiler checks, one line per problem",
+        run: tidy::run,
+    },
+    Command {
+        name: "bench",
+        usage: "scrape|store|ingest [--targets 1000,5000] [--interval 5s] [--for 60s] [--peers prometheus,vmagent] [--pages small,full,json] [--write]",
+        about: "figures beside those of others, on this machine in the same run (--write: into docs/benchmarks/)",
+        run: bench::run,
+    },
+    Command {
+        name: "sim-targets",
+        usage: "[--targets 100] [--faults]",
+        about: "simulated targets on 127.1.0.1 and following; prints `ready PORT CONTROL_PORT`",
+        run: sim_targets::run,
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
