@@ -68,7 +68,7 @@ function valueAt({ model, replica }, signal, at) {
     case 'heap_used': return model.runtime === 'native' ? undefined : (heap + saw * model.base * 0.28 + wiggle) * MIB;
     case 'heap_after_gc': return ['native', 'python'].includes(model.runtime) ? undefined : (heap + wiggle * 0.4) * MIB;
     case 'limit': return model.limit === null ? undefined : model.limit * MIB;
-    case 'requests': return Math.round((age * 3600) * (40 + 12 * Math.sin(hours * 1.3)) );
+    case 'requests': return Math.round(3600 * (40 * age + (12 * (1 - Math.cos(hours * 1.3))) / 1.3) - (age < hours + 1 ? 3600 * (12 * (1 - Math.cos(restartAt * 1.3))) / 1.3 : 0));
     case 'tasks': return model.tasks ? Math.round(120 + growth(model, replica) * 90 * age + wiggle * 10) : undefined;
     case 'start_time': return Math.round(((restartAt > 0 && hours > restartAt ? STARTED - PAST + restartAt * HOUR : STARTED - PAST - HOUR)) / 1000);
     default: return undefined;

@@ -3,7 +3,7 @@ import type { Incident, Incidents, Problem, SeriesSet, Service, ServiceDetail, S
 import type { Services, Targets } from './api-types';
 
 /** Rows asked for at once; the client follows `next_cursor` until the last page. */
-const PAGE_ROWS = 1000;
+const PAGE_ROWS = 500;
 
 /** Why the API did not answer as asked. `status` is 0 when there was no answer at all. */
 export class ApiError extends Error {
@@ -20,8 +20,9 @@ export function apiUrl(path: string): string {
 
 export const getStatus = (signal?: AbortSignal) => get<Status>('status', signal);
 
-export const getServices = (signal?: AbortSignal): Promise<Service[]> =>
-  allPages<Services, Service>('services', {}, (page) => page.services, signal);
+/** `onPage` sees the rows so far after each page: the worst come first, so that the first page is worth showing. */
+export const getServices = (signal?: AbortSignal, onPage?: (sofar: readonly Service[]) => void): Promise<Service[]> =>
+  allPages<Services, Service>('services', {}, (page) => page.services, signal, onPage);
 
 export const getService = (name: string, version: string | null, signal?: AbortSignal) =>
   get<ServiceDetail>(`services/${encodeURIComponent(name)}${query({ version })}`, signal);
@@ -49,13 +50,14 @@ function query(params: Record<string, string | null>): string {
 }
 
 async function allPages<Page extends { next_cursor: string | null }, Row>(
-  path: string, params: Record<string, string>, rows: (page: Page) => Row[], signal?: AbortSignal,
+  path: string, params: Record<string, string>, rows: (page: Page) => Row[], signal?: AbortSignal, onPage?: (sofar: readonly Row[]) => void,
 ): Promise<Row[]> {
   const all: Row[] = [];
   let cursor: string | null = null;
   do {
     const page: Page = await get<Page>(path + query({ ...params, limit: String(PAGE_ROWS), cursor }), signal);
     all.push(...rows(page));
+    onPage?.(all);
     cursor = page.next_cursor;
   } while (cursor !== null);
   return all;

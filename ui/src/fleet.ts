@@ -92,8 +92,8 @@ function bySeverity(a: Service, b: Service): number {
 }
 
 function byName(a: Service, b: Service): number {
-  const [x, y] = [keyOf(a), keyOf(b)];
-  return x < y ? -1 : x > y ? 1 : 0;
+  if (a.name !== b.name) return a.name < b.name ? -1 : 1;
+  return (a.version ?? '') < (b.version ?? '') ? -1 : 1;
 }
 
 const severity = (service: Service): number => STATES.length - STATES.indexOf(service.verdict.state);

@@ -16,6 +16,8 @@ class World {
   status = $state.raw<Status | null>(null);
   incidents = $state.raw<readonly Incident[]>([]);
   load = $state.raw<Load>({ state: 'loading' });
+  /** Whether only the first pages of the services are here yet. */
+  partial = $state(false);
   connection = $state<Connection>('connecting');
   retryAt = $state<number | null>(null);
   /** Ticks once a second while the page is visible. */
@@ -52,18 +54,32 @@ class World {
     const { signal } = (this.loading = new AbortController());
     if (this.load.state === 'failed') this.load = { state: 'loading' };
     try {
-      const [status, services, incidents] = await Promise.all([getStatus(signal), getServices(signal), getIncidents(signal)]);
-      this.pending.clear();
+      const [status, services, incidents] = await Promise.all([
+        getStatus(signal).then((answer) => (this.status = answer)),
+        getServices(signal, (sofar) => this.show(sofar)),
+        getIncidents(signal),
+      ]);
       this.announce(services);
+      this.partial = false;
       this.status = status;
       this.services = new Map(services.map((service) => [keyOf(service), service]));
       this.incidents = incidents;
       this.load = { state: 'ready' };
     } catch (error) {
       if (signal.aborted) return;
+      // What came before the failure is not the fleet.
+      if (this.partial) this.load = { state: 'loading' };
       // Once something is shown, the banner of the lost connection says enough.
       if (this.load.state !== 'ready') this.load = { state: 'failed', ...describe(error) };
     }
+  }
+
+  /** At the very first load, rows are shown as their pages arrive. */
+  private show(sofar: readonly Service[]): void {
+    if (this.load.state === 'ready' && !this.partial) return;
+    this.services = merged(new Map(), sofar);
+    this.partial = true;
+    this.load = { state: 'ready' };
   }
 
   private onConnection(connection: Connection, retryAt: number | null): void {
@@ -103,7 +119,7 @@ class World {
   }
 
   private announce(changed: readonly Service[]): void {
-    if (this.load.state !== 'ready') return;
+    if (this.load.state !== 'ready' || this.partial) return;
     const names = newlyLeaking(this.services, changed).map((service) => service.name);
     if (names.length > 0) this.alarm = `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} leaking`;
   }

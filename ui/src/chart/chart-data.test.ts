@@ -27,6 +27,7 @@ test('the rate counts a restarted counter from zero and adds up replicas', () =>
   const one: [number, number][] = [[0, 0], [1000, 10], [2000, 5]];
   expect(chart.requestRate([one], 0, 2000, 2)).toEqual([[500, 10], [1500, 5]]);
   expect(chart.requestRate([one, one], 0, 2000, 2).map((point) => point[1])).toEqual([20, 10]);
+  expect(chart.requestRate([[[500, 0], [1000, 5]]], 0, 1000, 1)).toEqual([[500, 10]]);
   expect(chart.requestRate([[]], 0, 2000, 2).map((point) => point[1])).toEqual([null, null]);
 });
 

@@ -73,12 +73,14 @@ export function requestRate(counters: readonly Series['points'][], from: number,
   const width = (to - from) / buckets;
   if (!(width > 0)) return [];
   const sums: (number | null)[] = new Array<number | null>(buckets).fill(null);
-  for (const points of counters) addIncreases(sums, points, from, width);
-  return sums.map((sum, index) => [from + (index + 0.5) * width, sum === null ? null : sum / (width / 1000)]);
+  for (const points of counters) addRate(sums, points, from, width);
+  return sums.map((perSecond, index) => [from + (index + 0.5) * width, perSecond]);
 }
 
-/** Spreads each step of a counter evenly over the buckets it spans. */
-function addIncreases(sums: (number | null)[], points: Series['points'], from: number, width: number): void {
+/** Spreads each step of a counter evenly over the buckets it spans; a bucket is divided by the time that was seen of it. */
+function addRate(sums: (number | null)[], points: Series['points'], from: number, width: number): void {
+  const increases = new Float64Array(sums.length);
+  const seenMs = new Float64Array(sums.length);
   for (let i = 1; i < points.length; i += 1) {
     const [t0, v0] = points[i - 1] as [number, number];
     const [t1, v1] = points[i] as [number, number];
@@ -88,9 +90,15 @@ function addIncreases(sums: (number | null)[], points: Series['points'], from: n
     const last = Math.min(sums.length - 1, Math.floor((t1 - from) / width));
     for (let b = first; b <= last; b += 1) {
       const overlap = Math.min(t1, from + (b + 1) * width) - Math.max(t0, from + b * width);
-      if (overlap > 0) sums[b] = (sums[b] ?? 0) + perMs * overlap;
+      if (overlap <= 0) continue;
+      increases[b] = (increases[b] ?? 0) + perMs * overlap;
+      seenMs[b] = (seenMs[b] ?? 0) + overlap;
     }
   }
+  increases.forEach((increase, b) => {
+    const seen = seenMs[b] ?? 0;
+    if (seen > 0) sums[b] = (sums[b] ?? 0) + (increase / seen) * 1000;
+  });
 }
 
 export interface Band {
