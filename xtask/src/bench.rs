@@ -4,7 +4,7 @@ mod contender;
 mod scrape;
 mod store;
 mod table;
-mod usage;
+pub(crate) mod usage;
 
 use std::process::{Command, ExitCode};
 
@@ -26,15 +26,26 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 /// How fast pages are scanned: the example of leakscope-ingest that measures it.
 fn ingest(args: Args) -> Outcome {
     args.finish()?;
-    let output = example("leakscope-ingest", "scan_speed")?;
+    let output = example("leakscope-ingest", "scan_speed", &[])?;
     print!("{output}");
     Ok(ExitCode::SUCCESS)
 }
 
+/// The product as it is shipped.
+pub(crate) fn build_leakscope() -> Result<(), String> {
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--package", "leakscope", "--bin", "leakscope"])
+        .current_dir(tree::root())
+        .status()
+        .map_err(|error| format!("cargo did not start: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("leakscope does not build: {status}")) }
+}
+
 /// What an example of a crate prints, built for release.
-fn example(package: &str, name: &str) -> Result<String, String> {
+fn example(package: &str, name: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("cargo")
-        .args(["run", "--quiet", "--release", "--package", package, "--example", name])
+        .args(["run", "--quiet", "--release", "--package", package, "--example", name, "--"])
+        .args(arguments)
         .current_dir(tree::root())
         .output()
         .map_err(|error| format!("cargo did not start: {error}"))?;

@@ -8,6 +8,7 @@ mod http;
 mod process;
 mod setup;
 mod sim_targets;
+mod soak;
 mod test;
 mod tidy;
 mod tree;
@@ -42,6 +43,12 @@ const COMMANDS: &[Command] = &[
         usage: "scrape|store|ingest [--targets 1000,5000] [--interval 5s] [--for 60s] [--peers prometheus,vmagent] [--pages small,full,json] [--write]",
         about: "figures beside those of others, on this machine in the same run (--write: into docs/benchmarks/)",
         run: bench::run,
+    },
+    Command {
+        name: "soak",
+        usage: "[--targets 2000] [--for 20m]",
+        about: "a daemon among targets that come, go, hang and lie: it must stay flat and leave nothing behind",
+        run: soak::run,
     },
     Command {
         name: "sim-targets",

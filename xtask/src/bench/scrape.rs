@@ -1,6 +1,6 @@
 //! `cargo xtask bench scrape`: what a scrape costs, leakscope beside Prometheus and vmagent on the same targets.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) fn run(mut args: Args) -> Outcome {
     let mut contenders: Vec<Contender> =
         peers.split(',').filter(|name| !name.is_empty()).map(Contender::named).collect::<Result<_, _>>()?;
     if !without_leakscope {
-        build_leakscope()?;
+        super::build_leakscope()?;
         contenders.push(Contender::Leakscope);
     }
     contenders.retain(|contender| match contender.missing(&leakscope) {
@@ -97,15 +97,6 @@ fn pages(names: Option<&str>) -> Result<Vec<Page>, String> {
         other => Err(format!("page `{other}` not known (known pages: small, full, json)")),
     };
     names.map_or(Ok(Page::ALL.to_vec()), |names| names.split(',').map(page).collect())
-}
-
-fn build_leakscope() -> Result<(), String> {
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--package", "leakscope", "--bin", "leakscope"])
-        .current_dir(tree::root())
-        .status()
-        .map_err(|error| format!("cargo did not start: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("leakscope does not build: {status}")) }
 }
 
 fn measure(contender: Contender, plan: &Plan, simulator: &Simulator, window: Duration) -> Result<Row, String> {
