@@ -86,7 +86,7 @@ function verdictOf(model, replica, at) {
   const limit = model.limit === null ? null : bytes(model.limit);
   const left = limit && rate > 0.5 && !model.tasks ? ((limit - valueAt(owner, 'rss', at)) / bytes(rate)) * 3600 : null;
   return {
-    state: model.state, score: scores[model.state] + (noise(model.name, Math.floor(at / 5000)) - 0.5) * 0.04, kind: model.kind, signal: model.signal,
+    state: model.state, score: Math.max(0, scores[model.state] + (noise(model.name, Math.floor(at / 5000)) - 0.5) * 0.04), kind: model.kind, signal: model.signal,
     growth_bytes_per_hour: model.state === 'too_early' || model.tasks ? null : { low: bytes(rate * 0.86 - 0.1), mid: bytes(rate), high: bytes(rate * 1.13 + 0.1) },
     growth_bytes_per_request: grows && !model.tasks ? { low: bytes(rate * 0.8) / 144000, mid: bytes(rate) / 144000, high: bytes(rate * 1.2) / 144000 } : null,
     time_to_limit_s: left ? { low: left * 0.88, mid: left, high: model.state === 'suspect' ? null : left * 1.16 } : null,

@@ -39,7 +39,7 @@ test('a clock slightly behind does not show the future', () => {
 });
 
 test('scores keep the digits that matter near the boundary', () => {
-  expect([0, 0.42, 0.994, 0.996, 1.74, 12.3].map(format.score)).toEqual(['0.00', '0.42', '0.99', '1.0', '1.7', '12']);
+  expect([0, 0.42, 0.994, 0.996, 1.74, 12.3].map(format.score)).toEqual(['0', '0.42', '0.99', '1.0', '1.7', '12']);
 });
 
 test('counts and shares', () => {

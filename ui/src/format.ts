@@ -79,6 +79,7 @@ export function dateTime(at: string | number | null): string {
 
 /** `0.42`, `1.7`, `12`: two significant places around the boundary, fewer above. */
 export function score(value: number): string {
+  if (value < 0.005) return '0';
   return value >= 9.95 ? String(Math.round(value)) : value.toFixed(value >= 0.995 ? 1 : 2);
 }
 
