@@ -1,1 +1,11 @@
-//! (being written)
+//! Simulated services, their faults and their clock, and how detectors are scored on them. Development only: nothing that ships depends on it.
+//!
+//! Reading order: `service` is one process as a memory model, `scenario` names the models that matter, `demo` those of compressed time,
+//! `fleet` makes targets of them, `run` is the daemon's twin in simulated time, `score` judges a detector, `recorded` reads real series.
+
+pub mod demo;
+pub mod recorded;
+pub mod rng;
+pub mod scenario;
+pub mod score;
+pub mod service;
