@@ -27,8 +27,9 @@ pub(crate) fn read(value: &Value) -> Result<Page, IngestError> {
     if let (Some(sys), Some(released)) = (number("HeapSys"), number("HeapReleased")) {
         page.put(Signal::HeapCommitted, (sys - released).max(0.0), "HeapSys");
     }
-    // expvar does not tell GOGC: 100 is Go's default, so the next collection starts at twice the live heap.
-    if let Some(goal) = number("NextGC").filter(|goal| *goal > 0.0) {
+    // expvar does not tell GOGC: 100 is Go's default, so the next collection starts at twice the live heap; before the first one nothing is known.
+    let collected = number("NumGC").is_some_and(|count| count > 0.0);
+    if let Some(goal) = number("NextGC").filter(|goal| collected && *goal > 0.0) {
         page.put(Signal::HeapAfterGc, goal / 2.0, "NextGC");
     }
     for (keys, signal) in [(REQUESTS, Signal::Requests), (GOROUTINES, Signal::Tasks)] {

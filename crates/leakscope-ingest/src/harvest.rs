@@ -280,9 +280,12 @@ impl Settled {
         readings
     }
 
-    /// Go starts the next collection at live × (1 + GOGC/100), so the goal tells the live heap. No answer while GOMEMLIMIT may press the goal down, or with GOGC off.
+    /// Go starts the next collection at live × (1 + GOGC/100), so the goal tells the live heap. No answer before the first collection, while GOMEMLIMIT may press the goal down, or with GOGC off.
     fn go_live_heap(&self) -> Option<f64> {
         let goal = self.get(Role::GoNextGc)?;
+        if self.get(Role::Is(Signal::GcCount)) == Some(0.0) {
+            return None;
+        }
         let percent = self.get(Role::GoGcPercent).unwrap_or(GOGC_DEFAULT);
         let pressed = self.get(Role::GoMemLimit).is_some_and(|limit| goal > limit / 2.0);
         let live = goal / (1.0 + percent / 100.0);
