@@ -1,8 +1,7 @@
 //! A block: the readings of one target over a span of time, each column to be read without the others.
 //!
-//! Body, version 1: a byte of version and flags; the number of points; the number of columns; for the times and each
-//! column its signal's code (columns only), encoding and length; with [`CHECKED`], a check of each section and then of
-//! the head; the sections. Numbers are varints, checks are 4 bytes, little-endian.
+//! Body, version 1: the version; the number of points; the number of columns; for the times and each column its signal's
+//! code (columns only), encoding and length; a check of each section and then of the head; the sections. Numbers are varints, checks are 4 bytes, little-endian.
 
 use leakscope_model::{Signal, Timestamp};
 
@@ -16,11 +15,9 @@ pub(crate) const BLOCK_POINTS_MAX: usize = 4_096;
 /// Columns in one block: as many as a byte can name, so that a newer writer's signals do not stop a reader.
 const COLUMNS_MAX: usize = 256;
 const VERSION: u8 = 1;
-/// Flag: every section has a check. Journal entries have none, their row is checked as a whole.
-const CHECKED: u8 = 0x80;
 
 /// The code of a signal in the file: fixed for ever, in whatever order the signals are declared.
-const fn code_of(signal: Signal) -> u8 {
+pub(crate) const fn code_of(signal: Signal) -> u8 {
     match signal {
         Signal::Rss => 1,
         Signal::AnonRss => 2,
@@ -41,21 +38,13 @@ const fn code_of(signal: Signal) -> u8 {
     }
 }
 
-fn signal_of(code: u8) -> Option<Signal> {
+/// The signal of a code, `None` for one that a newer build wrote.
+pub(crate) fn signal_of(code: u8) -> Option<Signal> {
     Signal::ALL.into_iter().find(|signal| code_of(*signal) == code)
 }
 
-/// Whether a block's sections carry checks of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Checks {
-    /// A check for each section: for blocks, which are read in parts.
-    Each,
-    /// None: the whole is checked by whoever holds it.
-    Outside,
-}
-
 /// Appends the points `from..to` of `columns` (at least 1, at most [`BLOCK_POINTS_MAX`]) as one block body.
-pub(crate) fn encode(columns: &Columns, from: usize, to: usize, effort: Effort, checks: Checks, out: &mut Vec<u8>) {
+pub(crate) fn encode(columns: &Columns, from: usize, to: usize, effort: Effort, out: &mut Vec<u8>) {
     let times = &columns.at[from..to];
     let present: Vec<(u8, &[f64])> = columns
         .values
@@ -66,7 +55,7 @@ pub(crate) fn encode(columns: &Columns, from: usize, to: usize, effort: Effort, 
     let mut sections = Vec::with_capacity(16 + times.len() * present.len() * 2);
     let mut marks: Vec<u32> = Vec::new();
     let head_at = out.len();
-    out.push(if checks == Checks::Each { VERSION | CHECKED } else { VERSION });
+    out.push(VERSION);
     put_varint(out, times.len() as u64);
     put_varint(out, present.len() as u64);
     out.push(pack_times(times, effort, &mut sections));
@@ -77,17 +66,13 @@ pub(crate) fn encode(columns: &Columns, from: usize, to: usize, effort: Effort, 
         let encoding = pack_values(values, effort, &mut sections);
         out.extend_from_slice(&[code, encoding]);
         put_varint(out, (sections.len() - start) as u64);
-        if checks == Checks::Each {
-            marks.push(check_of(&sections[start..]));
-        }
+        marks.push(check_of(&sections[start..]));
     }
-    if checks == Checks::Each {
-        for mark in marks {
-            out.extend_from_slice(&mark.to_le_bytes());
-        }
-        let head = check_of(&out[head_at..]);
-        out.extend_from_slice(&head.to_le_bytes());
+    for mark in marks {
+        out.extend_from_slice(&mark.to_le_bytes());
     }
+    let head = check_of(&out[head_at..]);
+    out.extend_from_slice(&head.to_le_bytes());
     out.extend_from_slice(&sections);
 }
 
@@ -103,16 +88,15 @@ pub(crate) struct Block<'a> {
 struct Section<'a> {
     encoding: u8,
     bytes: &'a [u8],
-    mark: Option<u32>,
+    mark: u32,
 }
 
 impl<'a> Section<'a> {
     fn checked(&self) -> Result<&'a [u8], Damage> {
-        match self.mark {
-            Some(mark) if mark != check_of(self.bytes) => {
-                Err(Cursor::new(self.bytes).damage("bytes that match their check"))
-            }
-            _ => Ok(self.bytes),
+        if self.mark == check_of(self.bytes) {
+            Ok(self.bytes)
+        } else {
+            Err(Cursor::new(self.bytes).damage("bytes that match their check"))
         }
     }
 }
@@ -121,8 +105,7 @@ impl<'a> Block<'a> {
     /// Reads the head of `bytes`.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Damage> {
         let mut cursor = Cursor::new(bytes);
-        let flags = cursor.byte("a version")?;
-        if flags & !CHECKED != VERSION {
+        if cursor.byte("a version")? != VERSION {
             return Err(Cursor::new(bytes).damage("a known version of blocks"));
         }
         let n = cursor.count(BLOCK_POINTS_MAX, "a number of points")?;
@@ -136,21 +119,19 @@ impl<'a> Block<'a> {
             let [code, encoding] = cursor.array("a signal and its encoding")?;
             heads.push((code, encoding, cursor.count(bytes.len(), "a length")?));
         }
-        let mut marks = vec![None; n_columns + 1];
-        if flags & CHECKED != 0 {
-            for mark in &mut marks {
-                *mark = Some(u32::from_le_bytes(cursor.array("a check")?));
-            }
-            let head = &bytes[..bytes.len() - cursor.remaining()];
-            if u32::from_le_bytes(cursor.array("a check")?) != check_of(head) {
-                return Err(cursor.damage("a head that matches its check"));
-            }
+        let times_mark = u32::from_le_bytes(cursor.array("a check")?);
+        let mut marks = Vec::with_capacity(n_columns);
+        for _ in 0..n_columns {
+            marks.push(u32::from_le_bytes(cursor.array("a check")?));
         }
-        let mut marks = marks.into_iter().flatten();
-        let times = Section { encoding: times.0, bytes: cursor.take(times.1, "the times")?, mark: marks.next() };
+        let head = &bytes[..bytes.len() - cursor.remaining()];
+        if u32::from_le_bytes(cursor.array("a check")?) != check_of(head) {
+            return Err(cursor.damage("a head that matches its check"));
+        }
+        let times = Section { encoding: times.0, bytes: cursor.take(times.1, "the times")?, mark: times_mark };
         let mut columns = Vec::with_capacity(n_columns);
-        for (code, encoding, len) in heads {
-            columns.push((code, Section { encoding, bytes: cursor.take(len, "a column")?, mark: marks.next() }));
+        for ((code, encoding, len), mark) in heads.into_iter().zip(marks) {
+            columns.push((code, Section { encoding, bytes: cursor.take(len, "a column")?, mark }));
         }
         if cursor.remaining() > 0 {
             return Err(cursor.damage("the end"));
@@ -215,15 +196,13 @@ mod tests {
         #[test]
         fn encode_then_parse_is_identity(columns in columns()) {
             for effort in [Effort::Light, Effort::Dense] {
-                for checks in [Checks::Each, Checks::Outside] {
-                    let mut body = Vec::new();
-                    encode(&columns, 0, columns.len(), effort, checks, &mut body);
-                    let block = Block::parse(&body).unwrap();
-                    let read = block.columns().unwrap();
-                    prop_assert_eq!(&read.at, &columns.at);
-                    for index in 0..columns.len() {
-                        prop_assert!(read.readings(index).iter().eq(columns.readings(index).iter()));
-                    }
+                let mut body = Vec::new();
+                encode(&columns, 0, columns.len(), effort, &mut body);
+                let block = Block::parse(&body).unwrap();
+                let read = block.columns().unwrap();
+                prop_assert_eq!(&read.at, &columns.at);
+                for index in 0..columns.len() {
+                    prop_assert!(read.readings(index).iter().eq(columns.readings(index).iter()));
                 }
             }
         }
@@ -232,7 +211,7 @@ mod tests {
         fn changed_bytes_are_noticed(columns in columns(), flips in prop::collection::vec((any::<usize>(), 1..=255_u8), 1..4)) {
             for effort in [Effort::Light, Effort::Dense] {
                 let mut body = Vec::new();
-                encode(&columns, 0, columns.len(), effort, Checks::Each, &mut body);
+                encode(&columns, 0, columns.len(), effort, &mut body);
                 let whole = body.clone();
                 for (place, flip) in &flips {
                     let place = place % body.len();
@@ -240,19 +219,6 @@ mod tests {
                 }
                 let read = Block::parse(&body).and_then(|block| block.columns());
                 prop_assert!(body == whole || read.is_err());
-            }
-        }
-
-        #[test]
-        fn changed_bytes_without_checks_never_panic(columns in columns(), flips in prop::collection::vec((any::<usize>(), 1..=255_u8), 1..4)) {
-            for effort in [Effort::Light, Effort::Dense] {
-                let mut body = Vec::new();
-                encode(&columns, 0, columns.len(), effort, Checks::Outside, &mut body);
-                for (place, flip) in &flips {
-                    let place = place % body.len();
-                    body[place] ^= flip;
-                }
-                let _ = Block::parse(&body).and_then(|block| block.columns());
             }
         }
 

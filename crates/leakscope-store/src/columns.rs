@@ -48,13 +48,27 @@ impl Columns {
 
     /// Adds one point. The caller keeps the order of time.
     pub(crate) fn push(&mut self, at: Timestamp, readings: &Readings) {
-        for (signal, _) in readings.iter() {
-            self.column_index(signal);
-        }
+        let mut n_taken = 0;
         for (signal, values) in &mut self.values {
-            values.push(readings.get(*signal).unwrap_or(f64::NAN));
+            let value = readings.get(*signal);
+            n_taken += usize::from(value.is_some());
+            values.push(value.unwrap_or(f64::NAN));
         }
         self.at.push(at);
+        if n_taken < readings.iter().count() {
+            self.push_new(readings);
+        }
+    }
+
+    /// Adds columns for the signals of the last point that had none yet.
+    fn push_new(&mut self, readings: &Readings) {
+        for (signal, value) in readings.iter() {
+            if self.column(signal).is_empty() {
+                let mut values = vec![f64::NAN; self.at.len() - 1];
+                values.push(value);
+                self.values.push((signal, values));
+            }
+        }
     }
 
     /// The place of `signal`'s column, which is added when it is not there.

@@ -1,10 +1,9 @@
 //! Heads: the newest readings of every target, in memory until a checkpoint makes blocks of them. Bounded.
 
-use std::collections::BTreeMap;
-
 use leakscope_model::{Readings, TargetId, Timestamp};
+use rustc_hash::FxHashMap;
 
-use crate::block::{BLOCK_POINTS_MAX, Checks, encode};
+use crate::block::{BLOCK_POINTS_MAX, encode};
 use crate::columns::Columns;
 use crate::packing::Effort;
 
@@ -26,8 +25,9 @@ pub enum Appended {
 }
 
 /// The newest readings of one target.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Head {
+    target: TargetId,
     pub(crate) columns: Columns,
     /// Points that were in front of the first one; places count from there, so that they survive what is dropped.
     base: u64,
@@ -50,7 +50,10 @@ pub(crate) struct NewBlock {
 /// All heads of a store.
 #[derive(Debug)]
 pub(crate) struct Heads {
-    by_target: BTreeMap<TargetId, Head>,
+    /// In no order.
+    list: Vec<Head>,
+    /// Where in the list each target's head is.
+    places: FxHashMap<TargetId, usize>,
     /// Values in all heads, missing ones included.
     n_cells: usize,
     cells_max: usize,
@@ -61,12 +64,12 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    pub(crate) const fn new(cells_max: usize) -> Self {
-        Self { by_target: BTreeMap::new(), n_cells: 0, cells_max, dropped: 0, not_later: 0 }
+    pub(crate) fn new(cells_max: usize) -> Self {
+        Self { list: Vec::new(), places: FxHashMap::default(), n_cells: 0, cells_max, dropped: 0, not_later: 0 }
     }
 
     pub(crate) fn get(&self, target: TargetId) -> Option<&Head> {
-        self.by_target.get(&target)
+        self.places.get(&target).and_then(|place| self.list.get(*place))
     }
 
     pub(crate) fn n_cells(&self) -> usize {
@@ -74,7 +77,7 @@ impl Heads {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.by_target.len()
+        self.list.len()
     }
 
     /// Whether a checkpoint should come before its time.
@@ -84,19 +87,22 @@ impl Heads {
 
     /// Begins a head for a target whose last block ends at `last`.
     pub(crate) fn adopt(&mut self, target: TargetId, last: Option<Timestamp>) {
-        self.by_target.entry(target).or_insert_with(|| Head { last, ..Head::default() });
+        self.places.entry(target).or_insert_with(|| {
+            self.list.push(Head { target, columns: Columns::default(), base: 0, flushed: 0, last });
+            self.list.len() - 1
+        });
     }
 
-    /// Adds a reading; the target's head must be there, see [`Self::adopt`].
-    pub(crate) fn append(&mut self, target: TargetId, at: Timestamp, readings: &Readings) -> Appended {
-        let n_heads = self.by_target.len();
-        let Some(head) = self.by_target.get_mut(&target) else { return Appended::Nothing };
+    /// Adds a reading; `None` when the target has no head yet, see [`Self::adopt`].
+    pub(crate) fn append(&mut self, target: TargetId, at: Timestamp, readings: &Readings) -> Option<Appended> {
         if readings.is_empty() {
-            return Appended::Nothing;
+            return Some(Appended::Nothing);
         }
+        let n_heads = self.list.len();
+        let head = self.places.get(&target).and_then(|place| self.list.get_mut(*place))?;
         if let Some(last) = head.last.filter(|last| at <= *last) {
             self.not_later += 1;
-            return Appended::NotLater { last };
+            return Some(Appended::NotLater { last });
         }
         let before = head.columns.n_cells();
         head.columns.push(at, readings);
@@ -105,26 +111,26 @@ impl Heads {
         if self.n_cells > self.cells_max {
             self.n_cells -= drop_oldest(head, self.cells_max / n_heads.max(1), &mut self.dropped);
         }
-        Appended::Kept
+        Some(Appended::Kept)
     }
 
     /// What the journal does not have yet: target, columns and the places of their unwritten points.
     pub(crate) fn unflushed(&self) -> impl Iterator<Item = (TargetId, &Columns, usize)> {
-        self.by_target.iter().filter_map(|(target, head)| {
+        self.list.iter().filter_map(|head| {
             let from = head.flushed.saturating_sub(head.base) as usize;
-            (from < head.columns.len()).then_some((*target, &head.columns, from))
+            (from < head.columns.len()).then_some((head.target, &head.columns, from))
         })
     }
 
     /// The end of every head as a place, for [`Self::flushed_to`] and [`Self::forget_to`].
     pub(crate) fn ends(&self) -> Vec<(TargetId, u64)> {
-        self.by_target.iter().map(|(target, head)| (*target, head.base + head.columns.len() as u64)).collect()
+        self.list.iter().map(|head| (head.target, head.base + head.columns.len() as u64)).collect()
     }
 
     /// Notes that the journal holds everything up to `ends`.
     pub(crate) fn flushed_to(&mut self, ends: &[(TargetId, u64)]) {
         for (target, end) in ends {
-            if let Some(head) = self.by_target.get_mut(target) {
+            if let Some(head) = self.places.get(target).and_then(|place| self.list.get_mut(*place)) {
                 head.flushed = head.flushed.max(*end);
             }
         }
@@ -133,8 +139,8 @@ impl Heads {
     /// Everything as blocks, with as little work as will do.
     pub(crate) fn blocks(&self) -> Vec<NewBlock> {
         let mut blocks = Vec::new();
-        for (target, head) in &self.by_target {
-            blocks_of(*target, &head.columns, Effort::Light, &mut blocks);
+        for head in &self.list {
+            blocks_of(head.target, &head.columns, Effort::Light, &mut blocks);
         }
         blocks
     }
@@ -142,7 +148,8 @@ impl Heads {
     /// Forgets what is now in blocks, and heads that have been silent since `idle`.
     pub(crate) fn forget_to(&mut self, ends: &[(TargetId, u64)], idle: Timestamp) {
         for (target, end) in ends {
-            let Some(head) = self.by_target.get_mut(target) else { continue };
+            let found = self.places.get(target).and_then(|place| self.list.get_mut(*place));
+            let Some(head) = found else { continue };
             let before = head.columns.n_cells();
             let n = end.saturating_sub(head.base) as usize;
             // A signal that went away must not be carried along for ever.
@@ -155,7 +162,11 @@ impl Heads {
                 head.columns = Columns::default();
             }
         }
-        self.by_target.retain(|_, head| !head.columns.is_empty() || head.last.is_some_and(|last| last >= idle));
+        let n_heads = self.list.len();
+        self.list.retain(|head| !head.columns.is_empty() || head.last.is_some_and(|last| last >= idle));
+        if self.list.len() < n_heads {
+            self.places = self.list.iter().enumerate().map(|(place, head)| (head.target, place)).collect();
+        }
     }
 }
 
@@ -179,7 +190,7 @@ pub(crate) fn blocks_of(target: TargetId, columns: &Columns, effort: Effort, blo
     for from in (0..columns.len()).step_by(BLOCK_POINTS_MAX) {
         let to = columns.len().min(from + BLOCK_POINTS_MAX);
         let mut body = Vec::new();
-        encode(columns, from, to, effort, Checks::Each, &mut body);
+        encode(columns, from, to, effort, &mut body);
         blocks.push(NewBlock { target, start: columns.at[from], end: columns.at[to - 1], n: to - from, body });
     }
 }
@@ -199,7 +210,7 @@ mod tests {
         let mut heads = Heads::new(100);
         heads.adopt(target, None);
         for millis in 0..1_000 {
-            assert_eq!(heads.append(target, Timestamp::from_millis(millis), &reading(1.0)), Appended::Kept);
+            assert_eq!(heads.append(target, Timestamp::from_millis(millis), &reading(1.0)), Some(Appended::Kept));
         }
         let columns = &heads.get(target).unwrap().columns;
         assert_eq!(columns.at.last(), Some(&Timestamp::from_millis(999)));
@@ -214,8 +225,8 @@ mod tests {
         let mut heads = Heads::new(100);
         heads.adopt(target, Some(Timestamp::from_millis(10)));
         let last = Timestamp::from_millis(10);
-        assert_eq!(heads.append(target, last, &reading(1.0)), Appended::NotLater { last });
-        assert_eq!(heads.append(target, Timestamp::from_millis(11), &reading(1.0)), Appended::Kept);
+        assert_eq!(heads.append(target, last, &reading(1.0)), Some(Appended::NotLater { last }));
+        assert_eq!(heads.append(target, Timestamp::from_millis(11), &reading(1.0)), Some(Appended::Kept));
         assert_eq!(heads.not_later, 1);
     }
 }

@@ -28,9 +28,9 @@ pub enum Health {
 /// A row that could not be read and was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The table: `block`, `journal`, `incident`, `target`.
+    /// The table: `block`, `bundle`, `incident`, `target`; or the `journal`, a file.
     pub table: &'static str,
-    /// The row's id in it.
+    /// The row's id in it; the byte in the journal.
     pub id: i64,
     /// What was expected and not found.
     pub reason: String,
@@ -55,18 +55,26 @@ pub struct Stats {
     pub not_later_readings: u64,
     /// Rows that could not be read and were left out.
     pub damaged_rows: u64,
-    /// Size of the database file with its write-ahead log.
+    /// Size of the database with its write-ahead log and the journal.
     pub file_size: Bytes,
+}
+
+/// The files that may refuse, each for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Database,
+    Journal,
 }
 
 /// Health and problems, as they are now.
 #[derive(Debug, Default)]
 pub(crate) struct Condition {
-    pub(crate) health: Health,
     /// The latest time the store was told.
     pub(crate) now: Timestamp,
     /// A sync to disk failed: nothing may be written until the file was opened anew.
     pub(crate) sync_failed: Option<String>,
+    database: Health,
+    journal: Health,
     problems: VecDeque<Problem>,
     seen: BTreeSet<(&'static str, i64)>,
     pub(crate) damaged_rows: u64,
@@ -94,12 +102,32 @@ impl Condition {
         self.problems.iter().cloned().collect()
     }
 
-    pub(crate) fn refused(&mut self, reason: &str) {
-        let since = match &self.health {
-            Health::Ok => self.now,
-            Health::Refusing { since, .. } => *since,
+    /// The store's health: that of the part which is worse off.
+    pub(crate) fn health(&self) -> Health {
+        if self.database == Health::Ok { self.journal.clone() } else { self.database.clone() }
+    }
+
+    pub(crate) fn is_refusing(&self, part: Part) -> bool {
+        match part {
+            Part::Database => self.database != Health::Ok,
+            Part::Journal => self.journal != Health::Ok,
+        }
+    }
+
+    /// Notes how a write went.
+    pub(crate) fn wrote(&mut self, part: Part, refusal: Option<&dyn fmt::Display>) {
+        let now = self.now;
+        let health = match part {
+            Part::Database => &mut self.database,
+            Part::Journal => &mut self.journal,
         };
-        self.health = Health::Refusing { since, reason: reason.to_owned() };
+        *health = match (&health, refusal) {
+            (_, None) => Health::Ok,
+            (Health::Ok, Some(reason)) => Health::Refusing { since: now, reason: reason.to_string() },
+            (Health::Refusing { since, .. }, Some(reason)) => {
+                Health::Refusing { since: *since, reason: reason.to_string() }
+            }
+        };
     }
 }
 
@@ -121,10 +149,13 @@ mod tests {
     #[test]
     fn a_refusal_keeps_the_time_of_the_first() {
         let mut condition = Condition { now: Timestamp::from_millis(5), ..Condition::default() };
-        condition.refused("full");
+        condition.wrote(Part::Database, Some(&"full"));
         condition.now = Timestamp::from_millis(9);
-        condition.refused("still full");
+        condition.wrote(Part::Database, Some(&"still full"));
+        condition.wrote(Part::Journal, None);
         let since = Timestamp::from_millis(5);
-        assert_eq!(condition.health, Health::Refusing { since, reason: "still full".to_owned() });
+        assert_eq!(condition.health(), Health::Refusing { since, reason: "still full".to_owned() });
+        condition.wrote(Part::Database, None);
+        assert_eq!(condition.health(), Health::Ok);
     }
 }

@@ -1,9 +1,10 @@
 //! The embedded store: the only writer under the data folder. Samples, targets, incidents and detector checkpoints live
-//! in one `SQLite` file; the newest samples live in memory and in its journal until they are made into blocks.
+//! in one `SQLite` file; the newest samples live in memory and in a journal beside it until they are made into blocks.
 //!
 //! No clock, no async: times are arguments, and whoever must not wait calls from a thread that may.
 
 mod block;
+mod bundle;
 mod bytes;
 mod columns;
 mod detectors;

@@ -1,156 +1,159 @@
-//! Merging: many small blocks of one target, written by checkpoints, become one that is packed as small as it gets.
+//! Merging: the fresh blocks of a target, put down in bundles by checkpoints, become one block, packed as small as it gets.
 
 use std::collections::BTreeMap;
 
-use leakscope_model::TargetId;
+use leakscope_model::{TargetId, Timestamp};
 use rusqlite::{Connection, Transaction};
 
-use crate::block::Block;
+use crate::bundle::{self, NewBundle, Node, bundles_of};
 use crate::columns::Columns;
 use crate::error::{Damage, StoreError};
-use crate::head::blocks_of;
+use crate::head::{NewBlock, blocks_of};
 use crate::packing::Effort;
 use crate::samples::insert_block;
 use crate::store::{Durability, Store, Writer, lock};
 
-/// Points of a final block at least: six hours at 15 s. Larger ones pack little better and take longer to read.
-const MERGED_POINTS_MIN: usize = 1_440;
-/// Targets come due at up to this many points more, spread by their ids, so that those which began together do not all
+/// Points of a block that is worth merging: twelve hours at 15 s. Half as many take 4 % more room, twice as many leave
+/// more to be read from bundles.
+const MERGED_POINTS: usize = 2_880;
+/// Nodes come due at up to this many points more, spread by their numbers, so that those which began together do not all
 /// merge in one checkpoint.
-const SPREAD_POINTS: usize = 480;
-/// Targets merged in one transaction: the writer is free for others in between.
-const BATCH: usize = 32;
+const SPREAD_POINTS: usize = 960;
+/// A target with fewer points waits in a new bundle for the next merge, unless it fell silent.
+const FINAL_POINTS_MIN: usize = MERGED_POINTS / 2;
+/// Nodes merged in one transaction: the writer is free for others in between.
+const BATCH: usize = 2;
 
-/// How many points each target has in blocks that are still to be merged.
+/// What waits in bundles to be merged.
 #[derive(Debug, Default)]
-pub(crate) struct Unmerged(BTreeMap<TargetId, Pending>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Pending {
-    n_points: usize,
-    n_blocks: usize,
+pub(crate) struct Fresh {
+    /// How deep new bundles' nodes lie. Never less deep than any bundle's, except after a merge of all.
+    pub(crate) depth: u32,
+    points: BTreeMap<Node, usize>,
 }
 
-impl Unmerged {
+impl Fresh {
     /// As the file has it.
     pub(crate) fn count(db: &Connection) -> rusqlite::Result<Self> {
-        let mut query = db.prepare("SELECT target, sum(n), count(*) FROM block WHERE level = 0 GROUP BY target")?;
+        let mut query = db.prepare("SELECT node, sum(n) FROM bundle WHERE node > 0 GROUP BY node")?;
         let mut rows = query.query([])?;
-        let mut unmerged = Self::default();
+        let mut fresh = Self { depth: bundle::depth_of(db)?, points: BTreeMap::new() };
         while let Some(row) = rows.next()? {
-            let pending =
-                Pending { n_points: row.get::<_, i64>(1)? as usize, n_blocks: row.get::<_, i64>(2)? as usize };
-            unmerged.0.insert(TargetId(row.get::<_, i64>(0)? as u64), pending);
+            fresh.points.insert(Node(row.get(0)?), row.get::<_, i64>(1)?.unsigned_abs() as usize);
         }
-        Ok(unmerged)
+        Ok(fresh)
     }
 
-    pub(crate) fn add(&mut self, target: TargetId, n_points: usize) {
-        let pending = self.0.entry(target).or_default();
-        pending.n_points += n_points;
-        pending.n_blocks += 1;
+    pub(crate) fn add(&mut self, bundle: &NewBundle) {
+        *self.points.entry(bundle.node).or_default() += bundle.n;
     }
 
-    fn due(&self) -> Vec<TargetId> {
-        let due_at = |target: &TargetId| MERGED_POINTS_MIN + (target.0 % SPREAD_POINTS as u64) as usize;
-        self.0
-            .iter()
-            .filter(|(target, pending)| pending.n_points >= due_at(target))
-            .map(|(target, _)| *target)
-            .collect()
-    }
-
-    fn several(&self) -> Vec<TargetId> {
-        self.0.iter().filter(|(_, pending)| pending.n_blocks > 1).map(|(target, _)| *target).collect()
+    /// Nodes with enough points, and those of a tree that was less deep.
+    fn due(&self) -> Vec<Node> {
+        let due_at = |node: &Node| MERGED_POINTS + node.0.unsigned_abs().wrapping_mul(389) as usize % SPREAD_POINTS;
+        let due = self.points.iter().filter(|(node, n)| **n >= due_at(node) || node.depth() != self.depth);
+        due.map(|(node, _)| *node).collect()
     }
 }
 
 impl Store {
-    /// Merges the blocks of every target that has enough of them.
+    /// Merges every node that has enough points.
     pub(crate) fn merge_due(&self) -> Result<(), StoreError> {
-        let due = lock(&self.writer).unmerged.due();
+        let due = lock(&self.writer).fresh.due();
         self.merge(&due)
     }
 
     /// Merges whatever there is, also what is too short to be final.
     pub(crate) fn merge_all(&self) -> Result<(), StoreError> {
-        let targets = lock(&self.writer).unmerged.several();
-        self.merge(&targets)
+        let all: Vec<Node> = lock(&self.writer).fresh.points.keys().copied().collect();
+        self.merge(&all)
     }
 
-    fn merge(&self, targets: &[TargetId]) -> Result<(), StoreError> {
-        for batch in targets.chunks(BATCH) {
+    fn merge(&self, nodes: &[Node]) -> Result<(), StoreError> {
+        for batch in nodes.chunks(BATCH) {
             self.merge_batch(&mut lock(&self.writer), batch)?;
         }
         Ok(())
     }
 
-    fn merge_batch(&self, writer: &mut Writer, targets: &[TargetId]) -> Result<(), StoreError> {
+    fn merge_batch(&self, writer: &mut Writer, nodes: &[Node]) -> Result<(), StoreError> {
+        let depth = writer.fresh.depth;
         let merged = self.write(writer, "merged blocks", Durability::Process, |db| {
-            targets.iter().map(|target| merge_target(db, *target)).collect::<rusqlite::Result<Vec<_>>>()
+            nodes.iter().map(|node| merge_node(db, *node, depth)).collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        for (target, (left, damaged)) in targets.iter().zip(merged) {
-            match left {
-                Some(pending) => writer.unmerged.0.insert(*target, pending),
-                None => writer.unmerged.0.remove(target),
-            };
-            for (id, damage) in damaged {
-                self.note("block", id, &damage);
+        for node in nodes {
+            writer.fresh.points.remove(node);
+        }
+        for outcome in merged {
+            for waiting in &outcome.waiting {
+                writer.fresh.add(waiting);
+            }
+            for (id, damage) in outcome.damaged {
+                self.note("bundle", id, &damage);
             }
         }
         Ok(())
     }
 }
 
-/// What is still to be merged afterwards, and the blocks that could not be read, which are kept aside.
-type Outcome = (Option<Pending>, Vec<(i64, Damage)>);
-
-fn merge_target(db: &Transaction<'_>, target: TargetId) -> rusqlite::Result<Outcome> {
-    let Blocks { columns, ids, damaged } = unmerged_of(db, target)?;
-    for id in ids {
-        db.prepare_cached("DELETE FROM block WHERE id = ?1")?.execute([id])?;
-    }
-    for (id, _) in &damaged {
-        db.prepare_cached("UPDATE block SET level = -1 WHERE id = ?1")?.execute([id])?;
-    }
-    if columns.is_empty() {
-        return Ok((None, damaged));
-    }
-    let level = i64::from(columns.len() >= MERGED_POINTS_MIN);
-    let mut blocks = Vec::new();
-    blocks_of(target, &columns, Effort::Dense, &mut blocks);
-    for block in &blocks {
-        insert_block(db, block, level)?;
-    }
-    let left = (level == 0).then_some(Pending { n_points: columns.len(), n_blocks: blocks.len() });
-    Ok((left, damaged))
-}
-
-/// The unmerged blocks of a target.
-#[derive(Default)]
-struct Blocks {
-    /// Their readings.
-    columns: Columns,
-    /// Their ids.
-    ids: Vec<i64>,
-    /// Those that could not be read.
+/// What a merge leaves.
+struct Outcome {
+    /// Bundles of targets that are too short.
+    waiting: Vec<NewBundle>,
+    /// Bundles that could not be read whole; they are kept aside.
     damaged: Vec<(i64, Damage)>,
 }
 
-fn unmerged_of(db: &Transaction<'_>, target: TargetId) -> rusqlite::Result<Blocks> {
-    let mut blocks = Blocks::default();
-    let mut query = db.prepare_cached("SELECT id, body FROM block WHERE target = ?1 AND level = 0 ORDER BY end_ms")?;
-    let mut rows = query.query([target.0 as i64])?;
+fn merge_node(db: &Transaction<'_>, node: Node, depth: u32) -> rusqlite::Result<Outcome> {
+    let Bundles { targets, newest_start, ids, damaged } = bundles_at(db, node)?;
+    let mut delete = db.prepare_cached("DELETE FROM bundle WHERE id = ?1")?;
+    for id in ids {
+        delete.execute([id])?;
+    }
+    for (id, _) in &damaged {
+        db.prepare_cached("UPDATE bundle SET node = -node WHERE id = ?1")?.execute([id])?;
+    }
+    let (mut last, mut short): (Vec<NewBlock>, Vec<NewBlock>) = (Vec::new(), Vec::new());
+    for (target, mut columns) in targets {
+        columns.order();
+        let silent = columns.at.last().is_none_or(|end| *end < newest_start);
+        let blocks = if silent || columns.len() >= FINAL_POINTS_MIN { &mut last } else { &mut short };
+        blocks_of(target, &columns, Effort::Dense, blocks);
+    }
+    for block in &last {
+        insert_block(db, block)?;
+    }
+    let waiting = bundles_of(&short, depth);
+    for bundle in &waiting {
+        bundle::insert(db, bundle)?;
+    }
+    Ok(Outcome { waiting, damaged })
+}
+
+/// The bundles of a node.
+struct Bundles {
+    /// Their readings.
+    targets: BTreeMap<TargetId, Columns>,
+    /// When the newest of them begins.
+    newest_start: Timestamp,
+    /// The ids of those that could be read.
+    ids: Vec<i64>,
+    /// Those that could not be read whole.
+    damaged: Vec<(i64, Damage)>,
+}
+
+fn bundles_at(db: &Transaction<'_>, node: Node) -> rusqlite::Result<Bundles> {
+    let mut bundles =
+        Bundles { targets: BTreeMap::new(), newest_start: Timestamp::EPOCH, ids: Vec::new(), damaged: Vec::new() };
+    let mut query = db.prepare_cached("SELECT id, start_ms, body FROM bundle WHERE node = ?1 ORDER BY end_ms")?;
+    let mut rows = query.query([node.0])?;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
-        match Block::parse(row.get_ref(1)?.as_bytes()?).and_then(|block| block.columns()) {
-            Ok(read) => {
-                blocks.columns.extend(&read, 0, read.len());
-                blocks.ids.push(id);
-            }
-            Err(damage) => blocks.damaged.push((id, damage)),
+        bundles.newest_start = Timestamp::from_millis(row.get(1)?);
+        match bundle::read_all(row.get_ref(2)?.as_bytes()?, &mut bundles.targets) {
+            Ok(()) => bundles.ids.push(id),
+            Err(damage) => bundles.damaged.push((id, damage)),
         }
     }
-    blocks.columns.order();
-    Ok(blocks)
+    Ok(bundles)
 }

@@ -24,6 +24,8 @@ pub(crate) enum Effort {
 const EXACT: f64 = 9_007_199_254_740_992.0;
 /// pco's level: 8 is its default; above 6 blocks of this size shrink by less than 0.1 %.
 const PCO_LEVEL: usize = 6;
+/// Shorter columns take deltas in any case: what pco writes before the first value would cost more than it saves.
+const PCO_MIN: usize = 48;
 
 // The encodings' numbers are the file format: never reuse one.
 const CONST_INT: u8 = 0;
@@ -81,7 +83,7 @@ fn pack_present(values: &[f64], effort: Effort, out: &mut Vec<u8>) -> u8 {
         return CONST_INT;
     }
     out.push(integers.shift as u8);
-    if effort == Effort::Light {
+    if effort == Effort::Light || values.len() < PCO_MIN {
         let mut last = 0_i64;
         for value in values {
             let value = (*value as i64) >> integers.shift;
@@ -110,6 +112,12 @@ struct Integers {
     same: bool,
 }
 
+/// The integer from 0 to 2^53 that `value` is exactly, `None` when it is none.
+pub(crate) fn integer_of(value: f64) -> Option<u64> {
+    let integer = value as u64;
+    ((integer as f64).to_bits() == value.to_bits() && value < EXACT).then_some(integer)
+}
+
 /// `None` when a value is not an integer from 0 to 2^53.
 fn as_integers(values: &[f64]) -> Option<Integers> {
     let first = values.first().map_or(0, |value| *value as u64);
@@ -125,7 +133,7 @@ fn as_integers(values: &[f64]) -> Option<Integers> {
 }
 
 fn pack_floats(values: &[f64], effort: Effort, out: &mut Vec<u8>) -> u8 {
-    if effort == Effort::Dense {
+    if effort == Effort::Dense && values.len() >= PCO_MIN {
         pack_pco(values, ModeSpec::Auto, out);
         return PCO_FLOAT;
     }
@@ -257,7 +265,7 @@ pub(crate) fn pack_times(times: &[Timestamp], effort: Effort, out: &mut Vec<u8>)
     }
     let period = last.wrapping_sub(first) / (times.len() as i64 - 1);
     put_varint(out, zigzag(period));
-    if effort == Effort::Light {
+    if effort == Effort::Light || times.len() < PCO_MIN {
         let mut before = first;
         for at in times.iter().skip(1) {
             let at = at.as_millis();

@@ -6,8 +6,8 @@ use leakscope_model::{Bytes, IncidentState, Timestamp};
 use rusqlite::{Connection, Transaction};
 
 use crate::error::StoreError;
-use crate::merge::Unmerged;
-use crate::store::{Durability, Store, Writer, lock};
+use crate::merge::Fresh;
+use crate::store::{Durability, Store, lock};
 
 /// Blocks deleted in one transaction: the writer is free for others in between.
 const BATCH: i64 = 2_000;
@@ -58,31 +58,37 @@ impl Store {
             )?;
             delete_incidents(db, from)
         })?;
-        writer
-            .db
-            .execute_batch("PRAGMA incremental_vacuum")
-            .map_err(|source| StoreError::writing(&self.path, "the shrunk file", source))?;
+        shrink(&writer.db).map_err(|source| StoreError::writing(&self.path, "the shrunk file", source))?;
         Ok(retained)
     }
 
     /// Deletes one batch of the oldest blocks; whether there may be more to delete.
     fn delete_blocks(&self, retained: &mut Retained, excess: &Excess) -> Result<bool, StoreError> {
         let mut writer = lock(&self.writer);
-        let ids =
-            excess.oldest(&writer).map_err(|source| StoreError::reading(&self.path, "find old blocks", source))?;
+        let old = |table| {
+            let found = excess.oldest(&writer.db, table);
+            found.map_err(|source| StoreError::reading(&self.path, "find old blocks", source))
+        };
+        // Blocks first: what is in bundles is newer.
+        let (mut delete, mut ids) = ("DELETE FROM block WHERE id = ?1", old("block")?);
+        if ids.is_empty() {
+            (delete, ids) = ("DELETE FROM bundle WHERE id = ?1", old("bundle")?);
+        }
         if ids.is_empty() {
             return Ok(false);
         }
         self.write(&mut writer, "what retention leaves", Durability::Process, |db| {
-            let mut delete = db.prepare_cached("DELETE FROM block WHERE id = ?1")?;
+            let mut delete = db.prepare_cached(delete)?;
             for id in &ids {
                 delete.execute([id])?;
             }
             Ok(())
         })?;
         retained.n_blocks += ids.len() as u64;
-        writer.unmerged =
-            Unmerged::count(&writer.db).map_err(|source| StoreError::reading(&self.path, "count blocks", source))?;
+        let depth = writer.fresh.depth;
+        let counted = Fresh::count(&writer.db);
+        writer.fresh = counted.map_err(|source| StoreError::reading(&self.path, "count blocks", source))?;
+        writer.fresh.depth = depth;
         Ok(true)
     }
 }
@@ -97,17 +103,17 @@ enum Excess {
 
 impl Excess {
     /// The ids of the oldest blocks that have to go, at most [`BATCH`].
-    fn oldest(&self, writer: &Writer) -> rusqlite::Result<Vec<i64>> {
+    fn oldest(&self, db: &Connection, table: &str) -> rusqlite::Result<Vec<i64>> {
         match self {
             Self::Before(from) => {
-                let mut query =
-                    writer.db.prepare_cached("SELECT id FROM block WHERE end_ms < ?1 ORDER BY end_ms LIMIT ?2")?;
+                let sql = format!("SELECT id FROM {table} WHERE end_ms < ?1 ORDER BY end_ms LIMIT ?2");
+                let mut query = db.prepare_cached(&sql)?;
                 query.query_map([from.as_millis(), BATCH], |row| row.get(0))?.collect()
             }
             Self::Above(size_max) => {
-                let mut excess = bytes_in_use(&writer.db)?.saturating_sub(size_max.0);
-                let mut query =
-                    writer.db.prepare_cached("SELECT id, length(body) FROM block ORDER BY end_ms LIMIT ?1")?;
+                let mut excess = bytes_in_use(db)?.saturating_sub(size_max.0);
+                let sql = format!("SELECT id, length(body) FROM {table} ORDER BY end_ms LIMIT ?1");
+                let mut query = db.prepare_cached(&sql)?;
                 let mut rows = query.query([BATCH])?;
                 let mut ids = Vec::new();
                 while excess > 0 {
@@ -119,6 +125,15 @@ impl Excess {
             }
         }
     }
+}
+
+/// Gives the file's empty pages back to the disk.
+pub(crate) fn shrink(db: &Connection) -> rusqlite::Result<()> {
+    let mut vacuum = db.prepare_cached("PRAGMA incremental_vacuum")?;
+    let mut rows = vacuum.query([])?;
+    // Each step gives one page back.
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// Bytes of the pages that hold something.

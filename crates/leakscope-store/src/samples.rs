@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use leakscope_model::{Readings, Signal, TargetId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use crate::block::Block;
+use crate::bundle;
 use crate::columns::Columns;
 use crate::error::{Damage, StoreError};
 use crate::head::{Appended, NewBlock};
+use crate::health::Part;
 use crate::journal;
+use crate::retention::shrink;
 use crate::store::{Durability, Store, Writer, lock};
 
 /// How long a silent target's last time stays in memory; after that the next append asks the file for it.
-const HEAD_IDLE_MAX: Duration = Duration::from_hours(1);
+const HEAD_IDLE_MAX: Duration = Duration::from_hours(24);
 
 impl Store {
     /// Adds one scrape of one target. In memory only: the next [`Self::flush`] makes it last.
@@ -21,15 +24,14 @@ impl Store {
     /// A reading that is not later than the target's last is refused. Cost: under a microsecond, except for the first
     /// one of a target, which asks the file where the target's history ends.
     pub fn append(&self, target: TargetId, at: Timestamp, readings: &Readings) -> Appended {
-        let mut heads = lock(&self.heads);
-        if heads.get(target).is_none() {
-            drop(heads);
-            // When the file cannot be read the history's end is unknown; readers bring overlaps into order.
-            let last = self.last_block_end(target).unwrap_or(None);
-            heads = lock(&self.heads);
-            heads.adopt(target, last);
+        if let Some(appended) = lock(&self.heads).append(target, at, readings) {
+            return appended;
         }
-        heads.append(target, at, readings)
+        // When the file cannot be read the history's end is unknown; readers bring overlaps into order.
+        let last = self.last_block_end(target).unwrap_or(None);
+        let mut heads = lock(&self.heads);
+        heads.adopt(target, last);
+        heads.append(target, at, readings).unwrap_or(Appended::Nothing)
     }
 
     /// Writes everything appended since the last flush to the journal. To be called every few seconds.
@@ -39,17 +41,21 @@ impl Store {
     pub fn flush(&self, now: Timestamp) -> Result<(), StoreError> {
         self.tell(now);
         let mut writer = lock(&self.writer);
-        let (row, ends, crowded) = {
+        let (record, ends, crowded) = {
             let heads = lock(&self.heads);
-            (journal::row_of(&heads), heads.ends(), heads.crowded())
+            (journal::record_of(&heads), heads.ends(), heads.crowded())
         };
-        if crowded {
-            return self.write_blocks(&mut writer, now);
+        let journal_full = record
+            .as_ref()
+            .is_some_and(|record| writer.journal.len() + record.len() as u64 > self.options.journal_size_max.0);
+        if crowded || journal_full || lock(&self.condition).is_refusing(Part::Database) {
+            let made = self.make_blocks(&mut writer, now);
+            if made.is_ok() || journal_full {
+                return made;
+            }
         }
-        let Some(row) = row else { return Ok(()) };
-        self.write(&mut writer, "the journal", Durability::Process, |db| {
-            db.prepare_cached("INSERT INTO journal(body) VALUES(?1)")?.execute([row]).map(drop)
-        })?;
+        let Some(record) = record else { return Ok(()) };
+        self.write_journal(&mut writer, &record)?;
         lock(&self.heads).flushed_to(&ends);
         Ok(())
     }
@@ -61,7 +67,7 @@ impl Store {
     /// [`StoreError::Refused`] when the disk refuses: nothing is lost until memory is full, the next one tries again.
     pub fn checkpoint(&self, now: Timestamp) -> Result<(), StoreError> {
         self.tell(now);
-        self.write_blocks(&mut lock(&self.writer), now)?;
+        self.make_blocks(&mut lock(&self.writer), now)?;
         self.merge_due()
     }
 
@@ -71,14 +77,12 @@ impl Store {
     /// As [`Self::checkpoint`]; what was flushed is safe in any case.
     pub fn close(&self, now: Timestamp) -> Result<(), StoreError> {
         self.tell(now);
-        self.write_blocks(&mut lock(&self.writer), now)?;
+        self.make_blocks(&mut lock(&self.writer), now)?;
         self.merge_all()?;
         self.close_readers();
         let writer = lock(&self.writer);
-        let folded = writer
-            .db
-            .execute_batch("PRAGMA incremental_vacuum")
-            .and_then(|()| writer.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        let folded =
+            shrink(&writer.db).and_then(|()| writer.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         folded.map_err(|source| StoreError::writing(&self.path, "the log's end", source))
     }
 
@@ -102,15 +106,21 @@ impl Store {
         let mut columns = Columns::default();
         let mut damaged = Vec::new();
         self.read("read blocks", |db| {
-            each_block(db, target, from, to, |id, body| {
-                match Block::parse(body).and_then(|block| extend(&mut columns, &block, signals, from, to)) {
-                    Ok(()) => {}
-                    Err(damage) => damaged.push((id, damage)),
+            // One transaction: a merge in between must not hide what it moves.
+            let db = db.unchecked_transaction()?;
+            each_block(&db, target, from, to, |id, body| {
+                if let Err(damage) = extend(&mut columns, body, signals, from, to) {
+                    damaged.push(("block", id, damage));
+                }
+            })?;
+            bundle::each_entry(&db, target, from, to, |id, entry| {
+                if let Err(damage) = entry.and_then(|entry| extend(&mut columns, entry.block, signals, from, to)) {
+                    damaged.push(("bundle", id, damage));
                 }
             })
         })?;
-        for (id, damage) in damaged {
-            self.note("block", id, &damage);
+        for (table, id, damage) in damaged {
+            self.note(table, id, &damage);
         }
         columns.order();
         let last = columns.at.last().copied();
@@ -131,97 +141,102 @@ impl Store {
         if newest.is_some() {
             return Ok(newest);
         }
-        let found = self.read("read the last block", |db| {
-            db.prepare_cached(
-                "SELECT id, body FROM block WHERE target = ?1 AND level >= 0 ORDER BY end_ms DESC LIMIT 1",
-            )?
-            .query_row([target.0 as i64], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-            .optional()
-        })?;
-        let Some((id, body)) = found else { return Ok(None) };
-        match Block::parse(&body).and_then(|block| block.columns()) {
-            Ok(columns) => Ok(last_of(&columns)),
-            Err(damage) => {
-                self.note("block", id, &damage);
-                Ok(None)
+        let end = self.last_block_end(target)?;
+        let Some(end) = end else { return Ok(None) };
+        Ok(last_of(&self.range(target, &Signal::ALL, end, end)?))
+    }
+
+    /// Takes up the `journal` of the last process and makes blocks of it.
+    pub(crate) fn replay(&self, journal: &[u8]) -> Result<(), StoreError> {
+        let mut damaged = Vec::new();
+        let mut outcome = Ok(());
+        let whole = journal::read(
+            journal,
+            |target, at, readings| {
+                self.append(target, at, readings);
+                if outcome.is_ok() && lock(&self.heads).crowded() {
+                    outcome = self.keep_blocks(&mut lock(&self.writer), Timestamp::EPOCH);
+                }
+            },
+            |place, damage| damaged.push((place, damage)),
+        );
+        for (place, damage) in damaged {
+            self.note("journal", place as i64, &damage);
+        }
+        // What was refused here is no news, and not the caller's doing.
+        lock(&self.heads).not_later = 0;
+        let mut writer = lock(&self.writer);
+        match outcome.and_then(|()| self.make_blocks(&mut writer, Timestamp::EPOCH)) {
+            // The disk is full or fails: the journal stays as it is, and everything can be read.
+            Err(StoreError::Refused { .. }) => {
+                drop(writer.journal.cut(whole as u64));
+                let mut heads = lock(&self.heads);
+                let ends = heads.ends();
+                heads.flushed_to(&ends);
+                Ok(())
             }
+            made => made,
         }
     }
 
-    /// Takes up the readings that the last process flushed and did not make blocks of.
-    pub(crate) fn replay(&self) -> Result<(), StoreError> {
-        let mut after = 0_i64;
-        loop {
-            let row = self.read("read the journal", |db| {
-                db.query_row("SELECT id, body FROM journal WHERE id > ?1 ORDER BY id LIMIT 1", [after], |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-                })
-                .optional()
-            })?;
-            let Some((id, body)) = row else { break };
-            after = id;
-            let replayed = journal::read_row(&body, |target, columns| {
-                for (index, at) in columns.at.iter().enumerate() {
-                    self.append(target, *at, &columns.readings(index));
-                }
-            });
-            if let Err(damage) = replayed {
-                self.note("journal", id, &damage);
-            }
-            if lock(&self.heads).crowded() {
-                self.make_blocks(&mut lock(&self.writer), Timestamp::EPOCH, after)?;
-            }
-        }
-        let mut heads = lock(&self.heads);
-        let ends = heads.ends();
-        heads.flushed_to(&ends);
-        Ok(())
+    fn write_journal(&self, writer: &mut Writer, record: &[u8]) -> Result<(), StoreError> {
+        let written = writer.journal.append(record);
+        let refusal = written.as_ref().err().map(|error| error as &dyn std::fmt::Display);
+        lock(&self.condition).wrote(Part::Journal, refusal);
+        written.map_err(|error| StoreError::Refused {
+            path: self.journal_path(),
+            what: "the journal",
+            reason: error.to_string(),
+        })
     }
 
     /// Makes blocks of everything in memory and empties the journal.
-    fn write_blocks(&self, writer: &mut Writer, now: Timestamp) -> Result<(), StoreError> {
-        self.make_blocks(writer, now, i64::MAX)
+    fn make_blocks(&self, writer: &mut Writer, now: Timestamp) -> Result<(), StoreError> {
+        self.keep_blocks(writer, now)?;
+        // When the file cannot be cut its readings are replayed at the next start, and refused as not later.
+        drop(writer.journal.cut(0));
+        Ok(())
     }
 
-    /// As [`Self::write_blocks`], for the journal up to the row `through`.
-    fn make_blocks(&self, writer: &mut Writer, now: Timestamp, through: i64) -> Result<(), StoreError> {
+    /// Makes blocks of everything in memory.
+    fn keep_blocks(&self, writer: &mut Writer, now: Timestamp) -> Result<(), StoreError> {
         let (blocks, ends) = {
             let heads = lock(&self.heads);
             (heads.blocks(), heads.ends())
         };
+        if blocks.is_empty() {
+            lock(&self.heads).forget_to(&ends, now.minus(HEAD_IDLE_MAX));
+            return Ok(());
+        }
+        let depth = writer.fresh.depth.max(bundle::depth_for(ends.len()));
+        let bundles = bundle::bundles_of(&blocks, depth);
         self.write(writer, "blocks", Durability::Disk, |db| {
-            for block in &blocks {
-                insert_block(db, block, 0)?;
-            }
-            db.execute("DELETE FROM journal WHERE id <= ?1", [through]).map(drop)
+            bundles.iter().try_for_each(|bundle| bundle::insert(db, bundle))
         })?;
-        for block in &blocks {
-            writer.unmerged.add(block.target, block.n);
+        writer.fresh.depth = depth;
+        for bundle in &bundles {
+            writer.fresh.add(bundle);
         }
         lock(&self.heads).forget_to(&ends, now.minus(HEAD_IDLE_MAX));
         Ok(())
     }
 
+    /// When the newest block of `target` ends, fresh ones included.
     fn last_block_end(&self, target: TargetId) -> Result<Option<Timestamp>, StoreError> {
         self.read("find the end of a history", |db| {
-            db.prepare_cached("SELECT max(end_ms) FROM block WHERE target = ?1")?
-                .query_row([target.0 as i64], |row| row.get::<_, Option<i64>>(0))
+            let db = db.unchecked_transaction()?;
+            let end: Option<i64> = db
+                .prepare_cached("SELECT max(end_ms) FROM block WHERE target = ?1")?
+                .query_row([target.0 as i64], |row| row.get(0))?;
+            Ok(end.map(Timestamp::from_millis).max(bundle::last_end(&db, target)?))
         })
-        .map(|end| end.map(Timestamp::from_millis))
     }
 }
 
 /// Writes one block row.
-pub(crate) fn insert_block(db: &Transaction<'_>, block: &NewBlock, level: i64) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT INTO block(target, start_ms, end_ms, n, level, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![
-            block.target.0 as i64,
-            block.start.as_millis(),
-            block.end.as_millis(),
-            block.n as i64,
-            level,
-            block.body
-        ])
+pub(crate) fn insert_block(db: &Transaction<'_>, block: &NewBlock) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT INTO block(target, start_ms, end_ms, body) VALUES(?1, ?2, ?3, ?4)")?
+        .execute(params![block.target.0 as i64, block.start.as_millis(), block.end.as_millis(), block.body])
         .map(drop)
 }
 
@@ -234,7 +249,7 @@ fn each_block(
     mut each: impl FnMut(i64, &[u8]),
 ) -> rusqlite::Result<()> {
     let mut query = db.prepare_cached(
-        "SELECT id, body FROM block WHERE target = ?1 AND end_ms >= ?2 AND start_ms <= ?3 AND level >= 0 ORDER BY end_ms",
+        "SELECT id, body FROM block WHERE target = ?1 AND end_ms >= ?2 AND start_ms <= ?3 ORDER BY end_ms",
     )?;
     let mut rows = query.query(params![target.0 as i64, from.as_millis(), to.as_millis()])?;
     while let Some(row) = rows.next()? {
@@ -243,14 +258,15 @@ fn each_block(
     Ok(())
 }
 
-/// Adds the points of `block` within `from..=to` to `columns`, all or nothing.
+/// Adds the points of the block `body` within `from..=to` to `columns`, all or nothing.
 fn extend(
     columns: &mut Columns,
-    block: &Block<'_>,
+    body: &[u8],
     signals: &[Signal],
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), Damage> {
+    let block = Block::parse(body)?;
     let mut read = Columns { at: block.times()?, values: Vec::with_capacity(signals.len()) };
     for signal in signals {
         if let Some(values) = block.column(*signal)? {

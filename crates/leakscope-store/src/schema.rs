@@ -16,13 +16,14 @@ const PAGE_BYTES: u32 = 4_096;
 
 const TABLES: &str = "
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
--- level 0: fresh from a head; 1: merged, final; -1: damaged, kept aside
 CREATE TABLE block(id INTEGER PRIMARY KEY, target INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
-    n INTEGER NOT NULL, level INTEGER NOT NULL, body BLOB NOT NULL);
+    body BLOB NOT NULL);
 CREATE INDEX block_by_target ON block(target, end_ms, start_ms);
 CREATE INDEX block_by_end ON block(end_ms);
-CREATE INDEX block_unmerged ON block(target, n) WHERE level = 0;
-CREATE TABLE journal(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+-- a negative node: partly damaged, what could be read is in blocks
+CREATE TABLE bundle(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
+    n INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX bundle_by_node ON bundle(node, end_ms, start_ms, n);
 CREATE TABLE target(id INTEGER PRIMARY KEY, job TEXT NOT NULL, instance TEXT NOT NULL, service TEXT NOT NULL,
     version TEXT, labels TEXT NOT NULL, runtime TEXT NOT NULL, interval_ms INTEGER NOT NULL, timeout_ms INTEGER NOT NULL,
     last_seen_ms INTEGER NOT NULL);

@@ -9,13 +9,16 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::{StoreError, sync_failed};
 use crate::head::Heads;
-use crate::health::{Condition, Health, Problem, Stats};
+use crate::health::{Condition, Health, Part, Problem, Stats};
+use crate::journal::Journal;
 use crate::lock::FolderLock;
-use crate::merge::Unmerged;
+use crate::merge::Fresh;
 use crate::schema;
 
 /// Name of the database in the data folder.
 const DATABASE_FILE: &str = "leakscope.db";
+/// Name of the journal in the data folder.
+const JOURNAL_FILE: &str = "leakscope.journal";
 /// Connections kept for readers. More readers at once open their own and close them again.
 const READERS_KEPT: usize = 4;
 
@@ -27,11 +30,13 @@ pub struct Options {
     pub head_values_max: usize,
     /// Pages of 4 KiB that the file may have; beyond, writes are refused as on a full disk. `None`: the disk decides.
     pub file_pages_max: Option<u32>,
+    /// Size of the journal at which a flush makes a checkpoint by itself.
+    pub journal_size_max: Bytes,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { head_values_max: 4 << 20, file_pages_max: None }
+        Self { head_values_max: 4 << 20, file_pages_max: None, journal_size_max: Bytes(64 << 20) }
     }
 }
 
@@ -44,6 +49,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Store {
     pub(crate) path: PathBuf,
+    pub(crate) options: Options,
     // ORDER: writer, then heads, then condition; readers with none of the others held.
     pub(crate) writer: Mutex<Writer>,
     pub(crate) heads: Mutex<Heads>,
@@ -57,7 +63,8 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) db: Connection,
-    pub(crate) unmerged: Unmerged,
+    pub(crate) journal: Journal,
+    pub(crate) fresh: Fresh,
     durability: Durability,
 }
 
@@ -94,22 +101,29 @@ impl Store {
         let lock = FolderLock::take(folder)?;
         let path = folder.join(DATABASE_FILE);
         let db = schema::open_writer(&path, options.file_pages_max)?;
-        let unmerged = Unmerged::count(&db).map_err(|source| StoreError::reading(&path, "count blocks", source))?;
+        let fresh = Fresh::count(&db).map_err(|source| StoreError::reading(&path, "count blocks", source))?;
+        let journal_path = folder.join(JOURNAL_FILE);
+        let (journal, replayed) = Journal::open(&journal_path).map_err(|source| StoreError::Io {
+            path: journal_path,
+            doing: "open the journal",
+            source,
+        })?;
         let store = Self {
             path,
-            writer: Mutex::new(Writer { db, unmerged, durability: Durability::Process }),
+            options,
+            writer: Mutex::new(Writer { db, journal, fresh, durability: Durability::Process }),
             heads: Mutex::new(Heads::new(options.head_values_max)),
             readers: Mutex::new(Vec::new()),
             condition: Mutex::new(Condition::default()),
             _lock: lock,
         };
-        store.replay()?;
+        store.replay(&replayed)?;
         Ok(store)
     }
 
     /// Whether the disk takes what it is given.
     pub fn health(&self) -> Health {
-        lock(&self.condition).health.clone()
+        lock(&self.condition).health()
     }
 
     /// The newest rows that could not be read, oldest first, at most 32.
@@ -131,12 +145,17 @@ impl Store {
         }
     }
 
-    /// The database with its write-ahead log, as they are on disk.
+    /// Where the journal is.
+    pub(crate) fn journal_path(&self) -> PathBuf {
+        self.path.with_file_name(JOURNAL_FILE)
+    }
+
+    /// The database with its write-ahead log and the journal, as they are on disk.
     fn file_size(&self) -> Bytes {
         let size_of = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
-        Bytes(size_of(&self.path) + size_of(Path::new(&log)))
+        Bytes(size_of(&self.path) + size_of(Path::new(&log)) + size_of(&self.journal_path()))
     }
 
     /// Tells the store the time, for what is said about its health.
@@ -164,11 +183,11 @@ impl Store {
         let mut condition = lock(&self.condition);
         match outcome {
             Ok(value) => {
-                condition.health = Health::Ok;
+                condition.wrote(Part::Database, None);
                 Ok(value)
             }
             Err(error) => {
-                condition.refused(&error.to_string());
+                condition.wrote(Part::Database, Some(&error));
                 if sync_failed(&error) {
                     let reason = format!("{error}; an earlier sync failed, so restart once the disk is well");
                     condition.sync_failed = Some(reason);
