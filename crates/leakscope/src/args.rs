@@ -1,0 +1,32 @@
+//! The command line: every command, with what all of them share. Each command's own flags stand beside it in `cmd`.
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Color;
+use crate::{cmd, exit};
+
+const ABOUT: &str = "Finds the service that leaks memory, before it dies.";
+const EXAMPLES: &str = "\
+Examples:
+  leakscope backtest recordings/ --fail-on-leak
+  leakscope completions bash > /etc/bash_completion.d/leakscope";
+
+#[derive(Debug, Parser)]
+#[command(name = "leakscope", version, about = ABOUT, max_term_width = 120)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
+pub(crate) struct Cli {
+    /// When to use colours; `auto` is on a terminal, unless `NO_COLOR` is set
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub(crate) color: Color,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Backtest(cmd::backtest::Args),
+    Completions(cmd::completions::Args),
+    /// Prints the manual page, in roff
+    Man,
+}
