@@ -1,6 +1,6 @@
 //! What the tests need of the machine: checks it, installs what is missing from Debian's packages when it may.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::process::{on_path, printed_by};
@@ -96,6 +96,9 @@ const ALL: &[Need] = &[
     },
 ];
 
+/// Names that Chromium goes by.
+const CHROMIUMS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+
 /// Which part of the tests the machine must be ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -171,9 +174,13 @@ fn python() -> Result<Version, String> {
 }
 
 fn chromium() -> Result<Version, String> {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let name = names.iter().find(|name| on_path(name).is_some()).ok_or("`chromium` is not on PATH")?;
+    let name = CHROMIUMS.iter().find(|name| on_path(name).is_some()).ok_or("`chromium` is not on PATH")?;
     version_of(name, &["--version"])
+}
+
+/// The browser that [`ensure`] found.
+pub(crate) fn chromium_path() -> Option<PathBuf> {
+    CHROMIUMS.iter().find_map(|name| on_path(name))
 }
 
 /// The version that the Go service asks for in its go.mod.
