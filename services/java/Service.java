@@ -234,7 +234,8 @@ public final class Service {
         }
 
         String page() {
-            StringBuilder page = new StringBuilder("<h1>" + escapedHtml(user) + "</h1><table>");
+            StringBuilder page = new StringBuilder(16 * KIB);
+            page.append("<h1>").append(escapedHtml(user)).append("</h1><table>");
             for (CartLine line : lines) {
                 page.append("<tr><td>").append(line.sku).append("</td><td>").append(line.quantity).append("</td><td>")
                         .append(line.cents / 100).append('.').append(line.cents % 100 / 10).append(line.cents % 10)
@@ -313,17 +314,20 @@ public final class Service {
                 sessions.touch(cart, System.nanoTime());
                 String page = pages.getOrRender("cart-" + dice.below(CART_REVISIONS), cart);
                 return Json.object("user", user, "items", Cart.LINES, "total", cart.total, "repriced", repriced[0],
-                        "etag", hash(cart.document() + page), "bytes", page.length());
+                        "etag", hash(cart.document(), page), "bytes", page.length());
             } finally {
                 deadline.cancel(false);
                 priceListeners.remove(onPriceChange);
             }
         }
 
-        private static String hash(String text) {
+        static String hash(String... texts) {
             try {
-                byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-                return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+                MessageDigest digest = MessageDigest.getInstance("SHA-256");
+                for (String text : texts) {
+                    digest.update(text.getBytes(StandardCharsets.UTF_8));
+                }
+                return HexFormat.of().formatHex(digest.digest());
             } catch (NoSuchAlgorithmException absent) {
                 throw new IllegalStateException("every JDK has SHA-256", absent);
             }
@@ -807,7 +811,7 @@ public final class Service {
         }
 
         static String of(Object value) {
-            StringBuilder text = new StringBuilder();
+            StringBuilder text = new StringBuilder(16 * KIB);
             write(text, value);
             return text.toString();
         }

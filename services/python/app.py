@@ -37,27 +37,9 @@ USER_LENGTH_MAX = 64
 REQUEST_DEADLINE_S = 5.0
 WORKER_THREADS = 4
 
-LIBC = ctypes.CDLL(None)
-LIBC.malloc.restype = ctypes.c_void_p
-LIBC.malloc.argtypes = [ctypes.c_size_t]
-# From glibc's <malloc.h>.
-MALLOPT_M_ARENA_MAX = -8
-MALLOPT_M_MMAP_THRESHOLD = -3
-
-
-def settle_allocator():
-    """Make glibc give memory back, so that the resident set follows what is really held.
-
-    One arena instead of one per thread: otherwise each worker fills its own with the same pages. A fixed threshold
-    for mmap: otherwise glibc raises it at the first large free, and later blocks fragment the heap.
-    """
-    if hasattr(LIBC, "mallopt"):  # Other C libraries have no arenas to limit.
-        LIBC.mallopt(MALLOPT_M_ARENA_MAX, 1)
-        LIBC.mallopt(MALLOPT_M_MMAP_THRESHOLD, 128 * KIB)
 
 
 # ---- command line ---------------------------------------------------------------------------------------------------
-
 
 class Arguments(argparse.ArgumentParser):
     """Refuses with one line that lists what is valid."""
@@ -272,6 +254,11 @@ def subscribe_to_inventory(request):
     INVENTORY_BUS.add_listener("stock-change", on_stock_change)
 
 
+LIBC = ctypes.CDLL(None)
+LIBC.malloc.restype = ctypes.c_void_p
+LIBC.malloc.argtypes = [ctypes.c_size_t]
+
+
 def decode_thumbnail_natively(request):
     """What a C extension does that forgets its ``free``: no Python object knows of these bytes."""
     address = LIBC.malloc(request.rate)
@@ -471,7 +458,6 @@ def exit_with_stdin():
 
 def main():
     options = parse_arguments(sys.argv[1:])
-    settle_allocator()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
         server = waitress.server.create_server(build_app(options), host="127.0.0.1", port=options.port, threads=WORKER_THREADS)
