@@ -6,7 +6,7 @@ use leakscope_ingest::{Format, Limits, PageConfig, PageSpec, Relabel, SpecError}
 
 use super::global::Global;
 use super::http::HttpClient;
-use super::scrape::{Scheme, ScrapeConfig};
+use super::scrape::{HttpSd, Scheme, ScrapeConfig};
 
 /// Everything a scrape needs that its target does not bring.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct ScrapeJob {
     /// The job as configured, defaults put in.
     pub config: ScrapeConfig,
     /// How its pages are read.
-    pub page: PageSpec,
+    pub page: Arc<PageSpec>,
     /// Bounds of a page's content; bytes of the whole body are `config.body_size_limit`.
     pub limits: Limits,
     /// Rules for its targets.
@@ -41,7 +41,7 @@ impl ScrapeJob {
             relabel.push(Relabel::compile(index + 1, rule)?);
         }
         let limits = Limits { sample_limit: config.sample_limit, ..Limits::default() };
-        Ok(Arc::new(Self { config, page, limits, relabel }))
+        Ok(Arc::new(Self { config, page: Arc::new(page), limits, relabel }))
     }
 
     /// The job of processes found on this host: the global times and limits, any known format, no redirects.
@@ -51,7 +51,17 @@ impl ScrapeJob {
             ..ScrapeConfig::named(LOCAL_JOB, global)
         };
         let limits = Limits { sample_limit: config.sample_limit, ..Limits::default() };
-        Arc::new(Self { config, page: PageSpec::default(), limits, relabel: Vec::new() })
+        Arc::new(Self { config, page: Arc::default(), limits, relabel: Vec::new() })
+    }
+}
+
+impl ScrapeJob {
+    /// The job by which the list of targets at an `http_sd_configs` URL is asked for.
+    pub(crate) fn of_list(source: &HttpSd, global: &Global) -> Arc<Self> {
+        let scheme = if source.url.starts_with("https:") { Scheme::Https } else { Scheme::Http };
+        let config =
+            ScrapeConfig { scheme, http: source.http.clone(), ..ScrapeConfig::named("http_sd_configs", global) };
+        Arc::new(Self { config, page: Arc::default(), limits: Limits::default(), relabel: Vec::new() })
     }
 }
 

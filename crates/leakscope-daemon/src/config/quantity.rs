@@ -33,7 +33,7 @@ const SIZE_UNITS: [(&str, u32); 13] = [
 ];
 
 /// A duration: numbers with units, each unit once, from large to small. `None` when it is none or does not fit.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -58,7 +58,7 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration as [`parse_duration`] reads it; parts below a millisecond are dropped.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
         return "0s".to_owned();

@@ -146,6 +146,11 @@ pub(super) const RUNTIMES: [(&str, Runtime); 6] = [
     ("native", Runtime::Native),
 ];
 
+/// The runtime of a name.
+pub(crate) fn runtime_of(name: &str) -> Option<Runtime> {
+    RUNTIMES.into_iter().find(|(known, _)| *known == name).map(|(_, runtime)| runtime)
+}
+
 /// A job with the place of its name.
 pub(super) struct PlacedJob {
     pub(super) job: ScrapeConfig,
