@@ -1,4 +1,24 @@
-//! (being written)
+//! Performs what the engine says: scrapes, discovers, stores, and serves the API and the page. The only crate below the binary that knows tokio.
+//!
+//! Reading order: [`Daemon::start`] in `daemon`, the loop in `runtime`, then `fleet` (where targets come from), `scrape`
+//! (how they are read), `keeper` (slow writes) and `api`.
 
+mod api;
+mod clock;
 pub mod config;
-pub mod discovery;
+mod daemon;
+mod discovery;
+mod fleet;
+mod keeper;
+mod runtime;
+mod scrape;
+mod sync;
+mod telemetry;
+
+pub use daemon::{Daemon, Settings, StartError};
+pub use discovery::{Finding, Status as FindingStatus};
+
+/// What this host lets us see, and how to get the rest. Reads `/proc`, `/sys` and the folders of `PATH`.
+pub fn doctor() -> Vec<Finding> {
+    discovery::diagnose(&discovery::gather())
+}

@@ -52,7 +52,7 @@ fn interval_of_durations(interval: model::Interval<Duration>) -> Interval {
     Interval {
         low: interval.low.as_secs_f64(),
         mid: interval.mid.as_secs_f64(),
-        high: (interval.high != Duration::MAX).then(|| interval.high.as_secs_f64()),
+        high: (interval.high != Duration::MAX).then_some(interval.high.as_secs_f64()),
     }
 }
 

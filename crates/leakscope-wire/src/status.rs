@@ -26,6 +26,8 @@ pub struct Status {
     pub config_reloaded: Option<bool>,
     /// Why the last reload failed.
     pub config_error: Option<String>,
+    /// Sources of targets that fail, and processes of this host that cannot be seen, each with its remedy.
+    pub problems: Vec<String>,
 }
 
 /// Services by state.

@@ -89,6 +89,7 @@ impl ScrapeConfig {
             format: Format::Auto,
             signals: Vec::new(),
             metric_prefixes: Vec::new(),
+            further_paths: Vec::new(),
             runtime: None,
             service: None,
         }

@@ -135,6 +135,9 @@ fn of_job(job: &ScrapeConfig) -> Yaml {
     entries.extend(of_client(&job.http));
     entries.extend(job.runtime.map(|runtime| ("runtime", Yaml::Text(runtime.name().to_owned()))));
     entries.extend(job.service.as_ref().map(|service| ("service", of_service(service))));
+    if !job.further_paths.is_empty() {
+        entries.push(("further_paths", texts(job.further_paths.iter().map(escape))));
+    }
     if !job.metric_prefixes.is_empty() {
         entries.push(("metric_prefixes", texts(job.metric_prefixes.iter().map(escape))));
     }

@@ -1,4 +1,4 @@
-//! `scrape_configs`: the jobs, in Prometheus' words plus `format`, `signals`, `runtime`, `service` and `metric_prefixes`.
+//! `scrape_configs`: the jobs, in Prometheus' words plus `format`, `signals`, `runtime`, `service`, `metric_prefixes` and `further_paths`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -130,6 +130,8 @@ pub struct ScrapeConfig {
     pub signals: Vec<Mapping>,
     /// Prefixes that exporters put before every metric name.
     pub metric_prefixes: Vec<String>,
+    /// Further pages of the same target, path and query: what `metrics_path` does not tell is taken from them.
+    pub further_paths: Vec<String>,
     /// The targets' runtime, where it is known better than pages tell.
     pub runtime: Option<Runtime>,
     /// How services are named.
@@ -205,6 +207,7 @@ impl ScrapeConfig {
             format: format.map(|at| at.value).unwrap_or_default(),
             signals: signals::read(reader, fields),
             metric_prefixes: read_texts(reader, fields, "metric_prefixes"),
+            further_paths: read_texts(reader, fields, "further_paths"),
             runtime: reader.choice(fields, "runtime", &RUNTIMES).map(|at| at.value),
             service: read_service(reader, fields),
         }

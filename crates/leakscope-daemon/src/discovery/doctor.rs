@@ -43,7 +43,7 @@ pub struct Finding {
 }
 
 /// The findings on a host, in the order in which they should be read.
-pub fn diagnose(facts: &HostFacts) -> Vec<Finding> {
+pub(crate) fn diagnose(facts: &HostFacts) -> Vec<Finding> {
     if facts.os != "linux" {
         let remedy = "name the services in `scrape_configs`: their own endpoints are read on every system";
         let detail = format!("local processes are read on Linux only, this is `{}`", facts.os);

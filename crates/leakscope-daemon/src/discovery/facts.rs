@@ -17,7 +17,7 @@ pub(super) const TOOLS: [&str; 6] = ["perf", "jcmd", "gdb", "py-spy", "node", "d
 
 /// What leakscope itself runs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Container {
+pub(crate) enum Container {
     /// The host.
     #[default]
     None,
@@ -29,7 +29,7 @@ pub enum Container {
 
 /// Which control groups a host has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cgroup {
+pub(crate) enum Cgroup {
     /// None that can be read.
     #[default]
     None,
@@ -41,7 +41,7 @@ pub enum Cgroup {
 
 /// The facts that a diagnosis is made of; `None` and empty where they could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostFacts {
+pub(crate) struct HostFacts {
     /// `linux`, or another system that shows no processes.
     pub os: String,
     /// Release of the kernel.
@@ -81,7 +81,7 @@ pub struct HostFacts {
 }
 
 /// Gathers the facts of this host. Reads `/proc`, `/sys` and the folders of `PATH`.
-pub fn gather() -> HostFacts {
+pub(crate) fn gather() -> HostFacts {
     let os = std::env::consts::OS.to_owned();
     if os != "linux" {
         return HostFacts { os, ..HostFacts::default() };

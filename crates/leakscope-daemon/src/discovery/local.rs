@@ -19,7 +19,7 @@ const PROBES_AT_ONCE: usize = 32;
 
 /// What discovery may not see, and how it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blind {
+pub(crate) struct Blind {
     /// The process.
     pub pid: u32,
     /// Its name, as the kernel keeps it.

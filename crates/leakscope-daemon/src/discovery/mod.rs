@@ -11,11 +11,12 @@ mod procfs;
 mod static_and_file;
 mod target;
 
-pub use doctor::{Finding, Status, diagnose};
-pub use facts::{Cgroup, Container, HostFacts, gather};
+pub(crate) use doctor::diagnose;
+pub use doctor::{Finding, Status};
+pub(crate) use facts::gather;
 pub(crate) use groups::parse_target_file;
-pub use local::Blind;
-pub use target::{Discovered, FoundTarget, LocalOrigin, ResolveError, resolve};
+pub(crate) use local::Blind;
+pub(crate) use target::{Discovered, FoundTarget, resolve};
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -33,7 +34,7 @@ const TARGETS_MAX: usize = 100_000;
 
 /// One GET that discovery needs. Authentication, TLS, redirects, timeout and the limit of the body are those of `job`.
 #[derive(Clone, Debug)]
-pub struct FetchRequest {
+pub(crate) struct FetchRequest {
     /// How to ask.
     pub job: Arc<ScrapeJob>,
     /// `host:port`.
@@ -44,7 +45,7 @@ pub struct FetchRequest {
 
 /// The answer to a [`FetchRequest`], whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchResponse {
+pub(crate) struct FetchResponse {
     /// The status.
     pub status: u16,
     /// Header fields as received.
@@ -55,14 +56,14 @@ pub struct FetchResponse {
 
 impl FetchResponse {
     /// The first header field of a name, in any case.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
 /// A source whose list is old, or a target that cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceError {
+pub(crate) struct SourceError {
     /// The job.
     pub job: String,
     /// The file, URL or address.
@@ -73,7 +74,7 @@ pub struct SourceError {
 
 /// Everything that is to be watched now.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The targets, each identity once, in the order of the jobs.
     pub targets: Vec<FoundTarget>,
     /// How many were dropped by `relabel_configs`.
@@ -86,7 +87,7 @@ pub struct Snapshot {
 
 /// Follows every source of targets of one configuration.
 #[derive(Debug)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     jobs: Vec<Arc<ScrapeJob>>,
     files: Vec<FileLists>,
     lists: Vec<HttpList>,
@@ -96,7 +97,7 @@ pub struct Discovery {
 
 impl Discovery {
     /// For a configuration; nothing is read yet.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let local = &config.local_discovery;
         Self {
             jobs: config.jobs.clone(),
@@ -108,7 +109,7 @@ impl Discovery {
     }
 
     /// Does what is due at `now`, to be called about every second; `Some` when the targets, errors or blind spots may have changed, and at the first call. Files are read here; a server that hangs holds it up for as long as `fetch` waits.
-    pub async fn poll<F, R>(&mut self, now: Timestamp, fetch: F) -> Option<Snapshot>
+    pub(crate) async fn poll<F, R>(&mut self, now: Timestamp, fetch: F) -> Option<Snapshot>
     where
         F: Fn(FetchRequest) -> R,
         R: Future<Output = Result<FetchResponse, String>>,
@@ -127,7 +128,7 @@ impl Discovery {
     }
 
     /// What is known now, without looking again.
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         snapshot.errors.extend(self.files.iter().flat_map(FileLists::errors));
         snapshot.errors.extend(self.lists.iter().filter_map(HttpList::error));

@@ -25,7 +25,7 @@ const VERSION_LABELS: [&str; 4] =
 
 /// One address that a source named, with its labels, before relabelling.
 #[derive(Clone, Debug)]
-pub struct Discovered {
+pub(crate) struct Discovered {
     /// Its job.
     pub job: Arc<ScrapeJob>,
     /// `host:port`, or `host`.
@@ -38,7 +38,7 @@ pub struct Discovered {
 
 /// What is known of a target that is a process of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalOrigin {
+pub(crate) struct LocalOrigin {
     /// The process.
     pub pid: u32,
     /// Its runtime.
@@ -49,7 +49,7 @@ pub struct LocalOrigin {
 
 /// A target ready to be scraped.
 #[derive(Clone, Debug)]
-pub struct FoundTarget {
+pub(crate) struct FoundTarget {
     /// What the engine watches.
     pub target: Target,
     /// How it is scraped.
@@ -62,13 +62,12 @@ pub struct FoundTarget {
     pub paths: Vec<String>,
     /// The process, when it runs on this host.
     pub pid: Option<u32>,
-    /// The labels before relabelling, for the targets' page.
-    pub discovered_labels: Labels,
 }
 
+#[cfg(test)]
 impl FoundTarget {
     /// The first URL that is read; for a process without one, its address alone.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let path = self.paths.first().map_or("", String::as_str);
         format!("{}://{}{path}", self.scheme.name(), self.address)
     }
@@ -76,7 +75,7 @@ impl FoundTarget {
 
 /// Relabelled labels that cannot be scraped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ResolveError {
+pub(crate) enum ResolveError {
     /// `__address__` is none.
     #[error("expected `host:port` in `__address__` of job `{job}`, found `{address}`")]
     Address {
@@ -111,10 +110,9 @@ pub enum ResolveError {
 ///
 /// # Errors
 /// [`ResolveError`] when the rules leave labels that cannot be scraped.
-pub fn resolve(discovered: &Discovered) -> Result<Option<FoundTarget>, ResolveError> {
+pub(crate) fn resolve(discovered: &Discovered) -> Result<Option<FoundTarget>, ResolveError> {
     let job = &discovered.job;
-    let discovered_labels = populate(discovered);
-    let mut labels = discovered_labels.clone();
+    let mut labels = populate(discovered);
     if !relabel(&job.relabel, &mut labels) || labels.get("__address__").is_none_or(String::is_empty) {
         return Ok(None);
     }
@@ -123,11 +121,11 @@ pub fn resolve(discovered: &Discovered) -> Result<Option<FoundTarget>, ResolveEr
     let (interval, timeout) = times_of(&labels, job)?;
     let paths = match &discovered.local {
         Some(local) => local.paths.clone(),
-        None => vec![path_of(&labels)],
+        None => std::iter::once(path_of(&labels)).chain(config_paths(job)).collect(),
     };
     let target = name(labels, discovered, &address, interval, timeout);
     let pid = discovered.local.as_ref().map(|local| local.pid);
-    Ok(Some(FoundTarget { target, job: job.clone(), scheme, address, paths, pid, discovered_labels }))
+    Ok(Some(FoundTarget { target, job: job.clone(), scheme, address, paths, pid }))
 }
 
 /// The labels that rules see.
@@ -197,6 +195,12 @@ fn path_of(labels: &Labels) -> String {
         separator = '&';
     }
     path
+}
+
+/// `further_paths`, made absolute.
+fn config_paths(job: &ScrapeJob) -> impl Iterator<Item = String> + '_ {
+    let paths = job.config.further_paths.iter();
+    paths.map(|path| encode(&format!("/{}", path.trim_start_matches('/')), b"/?=&%:;,@!$'()*+~._-"))
 }
 
 /// Percent-encodes all but letters, digits and `kept`.

@@ -1,0 +1,62 @@
+//! Incidents.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use leakscope_model::IncidentId;
+use leakscope_wire as wire;
+use serde::Deserialize;
+
+use super::ApiState;
+use super::params::{Params, page};
+use super::problem::Problem;
+use crate::sync::lock;
+
+/// Which incidents.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncidentsQuery {
+    /// Only in this state: `open`, `recovered` or `closed`.
+    state: Option<String>,
+    /// Only of this service.
+    service: Option<String>,
+    /// Rows of a page, at most 10,000; 1,000 by default.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Every incident, newest first.
+#[utoipa::path(get, path = "/api/v1/incidents", params(IncidentsQuery), responses((status = 200, body = wire::Incidents), (status = 400, body = wire::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn incidents(
+    State(state): State<Arc<ApiState>>,
+    query: Params<IncidentsQuery>,
+) -> Result<Json<wire::Incidents>, Problem> {
+    let Params { value: query, path } = query;
+    let engine = lock(&state.engine);
+    let wanted = engine
+        .incidents()
+        .rev()
+        .filter(|incident| {
+            query.state.as_deref().is_none_or(|state| incident.state.name() == state)
+                && query.service.as_deref().is_none_or(|service| incident.service == service)
+        })
+        .collect();
+    let (rows, next_cursor) = page(wanted, query.limit, query.cursor.as_deref(), &path)?;
+    Ok(Json(wire::Incidents { incidents: rows.into_iter().map(Into::into).collect(), next_cursor }))
+}
+
+/// One incident.
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = u64, Path, description = "the incident's number")), responses((status = 200, body = wire::Incident), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn incident(
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<String>,
+) -> Result<Json<wire::Incident>, Problem> {
+    let path = format!("/api/v1/incidents/{id}");
+    let engine = lock(&state.engine);
+    let found = id.parse().ok().and_then(|id| engine.incident(IncidentId(id)));
+    found.map(|incident| Json(incident.into())).ok_or_else(|| {
+        Problem::not_found(format!("incident `{id}` is not known; `/api/v1/incidents` lists them"), &path)
+    })
+}

@@ -1,0 +1,32 @@
+//! The `OpenAPI` document, made from the handlers themselves.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::{events, fleet, incidents, ops, series};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "leakscope",
+        description = "Which services leak memory, how fast, and until when. Errors are RFC 9457 problem documents; lists are paged by `limit` and `cursor`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        ops::status,
+        fleet::targets,
+        fleet::target,
+        fleet::services,
+        fleet::service,
+        series::series,
+        incidents::incidents,
+        incidents::incident,
+        events::events
+    )
+)]
+struct Document;
+
+/// The API described for machines.
+pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

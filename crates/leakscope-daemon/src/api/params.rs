@@ -1,0 +1,93 @@
+//! Query parameters: read once, refused with a problem document.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use leakscope_model::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// The query as `T`, with the path it was asked on.
+#[derive(Clone, Debug)]
+pub(crate) struct Params<T> {
+    pub(crate) value: T,
+    pub(crate) path: String,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let path = parts.uri.path().to_owned();
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(value)) => Ok(Self { value, path }),
+            Err(error) => Err(Problem::bad_request(error.body_text(), &path)),
+        }
+    }
+}
+
+/// Rows of a page that nobody asked otherwise.
+pub(crate) const LIMIT: usize = 1_000;
+/// Most rows of one page.
+const LIMIT_MAX: usize = 10_000;
+
+/// One page of `rows` and the cursor of the next. Cursors are positions: rows that change places between two pages may show twice or not at all.
+pub(crate) fn page<T>(
+    rows: Vec<T>,
+    limit: Option<usize>,
+    cursor: Option<&str>,
+    path: &str,
+) -> Result<(Vec<T>, Option<String>), Problem> {
+    let limit = limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Problem::bad_request(format!("expected a `limit` of 1 to {LIMIT_MAX}, found {limit}"), path));
+    }
+    let start: usize = match cursor {
+        None | Some("") => 0,
+        Some(cursor) => cursor.parse().map_err(|_| {
+            Problem::bad_request(format!("expected a `cursor` of an earlier page, found `{cursor}`"), path)
+        })?,
+    };
+    let next = start.saturating_add(limit);
+    let more = next < rows.len();
+    let rows = rows.into_iter().skip(start).take(limit).collect();
+    Ok((rows, more.then(|| next.to_string())))
+}
+
+/// A moment as unix seconds or RFC 3339.
+pub(crate) fn moment(text: &str, name: &str, path: &str) -> Result<Timestamp, Problem> {
+    if let Ok(seconds) = text.parse::<f64>()
+        && seconds.is_finite()
+    {
+        return Ok(Timestamp::from_secs_f64(seconds));
+    }
+    text.parse::<jiff::Timestamp>().map(|at| Timestamp::from_millis(at.as_millisecond())).map_err(|_| {
+        Problem::bad_request(format!("expected unix seconds or an RFC 3339 time for `{name}`, found `{text}`"), path)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_without_a_gap() {
+        let rows: Vec<u32> = (0..5).collect();
+        let (first, next) = page(rows.clone(), Some(2), None, "/").unwrap();
+        let (second, next) = page(rows.clone(), Some(2), next.as_deref(), "/").unwrap();
+        let (third, end) = page(rows.clone(), Some(2), next.as_deref(), "/").unwrap();
+        assert_eq!([first, second, third].concat(), rows);
+        assert_eq!(end, None);
+        assert!(page(rows.clone(), Some(0), None, "/").is_err());
+        assert!(page(rows, None, Some("x"), "/").is_err());
+    }
+
+    #[test]
+    fn moments_are_unix_seconds_or_rfc_3339() {
+        assert_eq!(moment("1.5", "start", "/").unwrap(), Timestamp::from_millis(1_500));
+        assert_eq!(moment("1970-01-01T00:00:02Z", "start", "/").unwrap(), Timestamp::from_millis(2_000));
+        for bad in ["", "NaN", "yesterday"] {
+            assert!(moment(bad, "start", "/").is_err(), "{bad}");
+        }
+    }
+}

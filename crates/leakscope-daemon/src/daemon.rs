@@ -1,0 +1,321 @@
+//! The daemon: opens the store, takes up what the last run left, starts the threads, serves.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use leakscope_engine::{Command, Engine, EngineConfig, Event, Restored};
+use leakscope_model::{Signal, TargetId, Timestamp};
+use leakscope_store::{Retention, Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, TlsListener};
+use crate::clock;
+use crate::config::{Config, ConfigErrors, Secret, Sourced, Storage, Web, WebFile};
+use crate::fleet::Fleet;
+use crate::keeper::{self, Chore};
+use crate::runtime::Performers;
+use crate::scrape::Scraper;
+use crate::sync::lock;
+use crate::telemetry::Telemetry;
+
+/// What a daemon is started with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The configuration.
+    pub config: Config,
+    /// The file to read again on reload; without one a reload is refused.
+    pub config_file: Option<PathBuf>,
+    /// In place of `web.listen_address`.
+    pub listen: Option<SocketAddr>,
+    /// In place of `storage.path`.
+    pub storage_path: Option<PathBuf>,
+    /// Serve other hosts without authentication, whatever `web` says.
+    pub allow_unauthenticated_non_loopback: bool,
+    /// How much faster the detector's clock runs than the real one; in place of `detection.time_scale`.
+    pub time_scale: Option<f64>,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address would be open to everyone.
+    #[error("`{address}` is open to other hosts without authentication; {hint}")]
+    Open {
+        /// The address.
+        address: SocketAddr,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// `web.config_file` cannot be used.
+    #[error(transparent)]
+    WebFile(#[from] ConfigErrors),
+    /// TLS or a secret of `web` cannot be used.
+    #[error("{0}")]
+    Web(String),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    address: SocketAddr,
+    scheme: &'static str,
+    state: Arc<ApiState>,
+    stop: watch::Sender<bool>,
+    stop_loop: Arc<AtomicBool>,
+    loop_thread: JoinHandle<()>,
+    keeper_thread: JoinHandle<()>,
+    chores: Sender<Chore>,
+    server: tokio::task::JoinHandle<()>,
+    fleet: tokio::task::JoinHandle<()>,
+    reload: mpsc::Sender<ReloadRequest>,
+}
+
+/// How long open requests may take to end at a stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Reload requests that wait. Full: further ones wait to be sent.
+const RELOADS: usize = 8;
+
+impl Daemon {
+    /// Starts everything. Must be called within a tokio runtime, which goes on serving.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing was left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let config = &settings.config;
+        let (listen, access, tls) = admit(&settings)?;
+        let storage = settings.storage_path.clone().unwrap_or_else(|| config.storage.path.clone());
+        let store = Arc::new(Store::open(&storage)?);
+        let listener =
+            TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+
+        let engine_config = EngineConfig {
+            time_scale: settings.time_scale.unwrap_or(config.detection.time_scale),
+            ..EngineConfig::default()
+        };
+        let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config)?)));
+        let telemetry = Arc::new(Telemetry::new());
+        let (events, inbox) = std::sync::mpsc::channel();
+        let scraper = Scraper::start(events.clone()).map_err(StartError::Thread)?;
+        let (chores, chore_inbox) = std::sync::mpsc::channel();
+        let keeper_thread = {
+            let (store, telemetry, retention) = (store.clone(), telemetry.clone(), retention(&config.storage));
+            spawn("store", move || keeper::run(&store, &chore_inbox, &telemetry, retention))?
+        };
+        let stop_loop = Arc::new(AtomicBool::new(false));
+        let scraper_stats = scraper.stats.clone();
+        let orders = scraper.orders();
+        let performers = Performers {
+            engine: engine.clone(),
+            store: store.clone(),
+            scraper,
+            chores: chores.clone(),
+            telemetry: telemetry.clone(),
+            unrecorded: Vec::new(),
+            stop: stop_loop.clone(),
+        };
+        let loop_thread = spawn("engine", move || run_loop(performers, &inbox))?;
+
+        let (stop, stopped) = watch::channel(false);
+        let (reload, reloads) = mpsc::channel(RELOADS);
+        let reloaded = settings.config_file.as_ref().map(|_| true);
+        let (status, fleet_status) = watch::channel(FleetStatus { reloaded, ..FleetStatus::default() });
+        let state = Arc::new(ApiState {
+            engine,
+            store,
+            telemetry: telemetry.clone(),
+            scraper: scraper_stats,
+            live: Arc::new(Live::new(telemetry.clone())),
+            reload: reload.clone(),
+            fleet: fleet_status,
+            started_at: clock::now(),
+            access,
+        });
+        let fleet =
+            Fleet { config_file: settings.config_file, orders, events, chores: chores.clone(), telemetry, status };
+        let fleet = tokio::spawn(fleet.run(settings.config, reloads, stopped.clone()));
+        tokio::spawn(api::publish_changes(state.clone(), stopped.clone()));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let server = serve(listener, tls, state.clone(), stopped)?;
+        Ok(Self { address, scheme, state, stop, stop_loop, loop_thread, keeper_thread, chores, server, fleet, reload })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The page's address.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// The engine, for looking at. Lock it shortly: the loop waits meanwhile.
+    pub fn engine(&self) -> Arc<Mutex<Engine>> {
+        self.state.engine.clone()
+    }
+
+    /// Reads the configuration file again; the error says why the old one goes on.
+    ///
+    /// # Errors
+    /// Why the configuration cannot be used.
+    pub async fn reload(&self) -> Result<(), String> {
+        let (answer, outcome) = tokio::sync::oneshot::channel();
+        let stopping = || "leakscope is stopping".to_owned();
+        self.reload.send(answer).await.map_err(|_| stopping())?;
+        outcome.await.map_err(|_| stopping())?
+    }
+
+    /// Stops: open requests end, detectors and samples are written, threads join.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.state.live.stop();
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.server).await.is_err() {
+            tracing::warn!("requests were still open when leakscope stopped");
+        }
+        // Ends by itself on `stop`; a panic there was printed.
+        let _ = self.fleet.await;
+        self.stop_loop.store(true, Ordering::Relaxed);
+        let (loop_thread, keeper_thread, chores) = (self.loop_thread, self.keeper_thread, self.chores);
+        let joined = tokio::task::spawn_blocking(move || {
+            let _ = loop_thread.join();
+            let _ = chores.send(Chore::Close);
+            let _ = keeper_thread.join();
+        });
+        let _ = joined.await;
+    }
+}
+
+/// The loop, and at its end one last step that hands out every detector.
+fn run_loop(mut performers: Performers, inbox: &std::sync::mpsc::Receiver<Vec<Event>>) {
+    performers.run(inbox);
+    performers.step(clock::now(), vec![Event::Asked(Command::Checkpoint)], &mut Vec::new());
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new().name(name.into()).spawn(run).map_err(StartError::Thread)
+}
+
+type ServerTls = Option<Arc<rustls::ServerConfig>>;
+
+/// Where to listen, who may ask, and with which certificate.
+fn admit(settings: &Settings) -> Result<(SocketAddr, Access, ServerTls), StartError> {
+    let web = Web {
+        listen_address: settings.listen.unwrap_or(settings.config.web.listen_address),
+        allow_unauthenticated_non_loopback: settings.allow_unauthenticated_non_loopback
+            || settings.config.web.allow_unauthenticated_non_loopback,
+        ..settings.config.web.clone()
+    };
+    let file = web.config_file.as_deref().map(WebFile::load).transpose()?.unwrap_or_default();
+    let guarded = web.token.is_some() || !file.basic_auth_users.is_empty() || web.allow_unauthenticated_non_loopback;
+    if !guarded && !web.listen_address.ip().is_loopback() {
+        let hint =
+            "set `web.authorization`, or users in `web.config_file`, or `--web.allow-unauthenticated-non-loopback`";
+        return Err(StartError::Open { address: web.listen_address, hint });
+    }
+    let token = web
+        .token
+        .as_ref()
+        .map(Sourced::<Secret>::read)
+        .transpose()
+        .map_err(|error| StartError::Web(error.to_string()))?;
+    let tls = file.tls.as_ref().map(api::server_config).transpose().map_err(StartError::Web)?;
+    let host = web.external_url.as_deref().and_then(host_of).map(str::to_owned);
+    Ok((web.listen_address, Access::new(token, file.basic_auth_users, host), tls))
+}
+
+fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', ':']).next().filter(|host| !host.is_empty())
+}
+
+fn serve(
+    listener: TcpListener,
+    tls: ServerTls,
+    state: Arc<ApiState>,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<tokio::task::JoinHandle<()>, StartError> {
+    let router = api::router(state);
+    let stop = async move {
+        // An error means that the daemon was dropped: stop too.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let failed = |error: std::io::Error| tracing::error!(%error, "the API stopped");
+    Ok(match tls {
+        None => tokio::spawn(async move {
+            axum::serve(listener, router).with_graceful_shutdown(stop).await.unwrap_or_else(failed);
+        }),
+        Some(config) => {
+            let listener = TlsListener::new(listener, config).map_err(StartError::Thread)?;
+            tokio::spawn(async move {
+                axum::serve(listener, router).with_graceful_shutdown(stop).await.unwrap_or_else(failed);
+            })
+        }
+    })
+}
+
+pub(crate) fn retention(storage: &Storage) -> Retention {
+    Retention {
+        samples_age_max: storage.retention_time,
+        incidents_age_max: INCIDENTS_AGE_MAX,
+        size_max: Some(storage.retention_size),
+    }
+}
+
+/// Closed incidents are small and worth more than samples: they stay a year.
+const INCIDENTS_AGE_MAX: Duration = Duration::from_hours(365 * 24);
+
+/// Detectors as they were saved, and what the store holds beyond that.
+fn restore(store: &Store, config: EngineConfig) -> Result<Restored, StoreError> {
+    let mut restored = Restored::new(store.incidents()?);
+    for (target, at, state) in store.checkpoints()? {
+        if let Err(error) = restored.add_detector(target, &state) {
+            tracing::warn!(%target, %error, "a detector starts anew");
+        }
+        replay(store, &mut restored, target, at, config.time_scale)?;
+    }
+    Ok(restored)
+}
+
+fn replay(
+    store: &Store,
+    restored: &mut Restored,
+    target: TargetId,
+    since: Timestamp,
+    time_scale: f64,
+) -> Result<(), StoreError> {
+    let columns = store.range(target, &Signal::ALL, since.plus(Duration::from_millis(1)), clock::now())?;
+    for (index, at) in columns.at.iter().enumerate() {
+        restored.replay(target, *at, time_scale, &columns.readings(index));
+    }
+    Ok(())
+}
+
+impl Daemon {
+    /// How many targets there are, and how many of them answered.
+    pub fn targets(&self) -> (usize, usize) {
+        let engine = lock(&self.state.engine);
+        let up = engine.watches().filter(|(_, watch)| watch.health.up == Some(true)).count();
+        (engine.watches().count(), up)
+    }
+}

@@ -1,0 +1,188 @@
+//! The fleet: turns what discovery finds into targets for the engine and endpoints for the scraper, and reloads the configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use leakscope_engine::Event;
+use leakscope_model::{Runtime, Target, TargetId};
+use rustls::ClientConfig;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::api::{FleetStatus, ReloadRequest};
+use crate::clock;
+use crate::config::{Config, Scheme, ScrapeJob};
+use crate::daemon::retention;
+use crate::discovery::{Discovery, FetchRequest, FetchResponse, FoundTarget, Snapshot};
+use crate::keeper::Chore;
+use crate::scrape::{Endpoint, EndpointTls, Order, client_config, fetch};
+use crate::telemetry::Telemetry;
+
+/// How often sources of targets are looked at; each has its own interval above this.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The job and service under which leakscope watches itself.
+const OWN_JOB: &str = "leakscope";
+
+/// Everyone who has to know of a change in the fleet.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) config_file: Option<PathBuf>,
+    pub(crate) orders: Sender<Order>,
+    pub(crate) events: Sender<Vec<Event>>,
+    pub(crate) chores: Sender<Chore>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) status: watch::Sender<FleetStatus>,
+}
+
+impl Fleet {
+    /// Follows the sources of targets, and reloads on request and on SIGHUP, until `stop`.
+    pub(crate) async fn run(
+        self,
+        mut config: Config,
+        mut reloads: mpsc::Receiver<ReloadRequest>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut discovery = Discovery::new(&config);
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        loop {
+            let snapshot = tokio::select! {
+                snapshot = discovery.poll(clock::now(), fetch_for_discovery) => snapshot,
+                _ = stop.changed() => return,
+            };
+            if let Some(snapshot) = snapshot {
+                self.apply(&config, snapshot);
+            }
+            let answer = tokio::select! {
+                () = tokio::time::sleep(POLL_INTERVAL) => continue,
+                _ = stop.changed() => return,
+                Some(answer) = reloads.recv() => Some(answer),
+                () = next_hangup(&mut hangup) => None,
+            };
+            let outcome = self.load();
+            if let Some(answer) = answer {
+                // Whoever asked may have left.
+                let _ = answer.send(outcome.as_ref().map(|_| ()).map_err(Clone::clone));
+            }
+            if let Ok(new) = outcome {
+                let _ = self.chores.send(Chore::Retention(retention(&new.storage)));
+                discovery = Discovery::new(&new);
+                config = new;
+            }
+        }
+    }
+
+    /// Reads the configuration again. A bad one is told, counted and shown; the old one goes on.
+    fn load(&self) -> Result<Config, String> {
+        let Some(file) = &self.config_file else {
+            return Err("leakscope runs without a configuration file; start it with `--config.file`".into());
+        };
+        let outcome = Config::load(file).map_err(|errors| errors.to_string());
+        self.telemetry.reload_successful.set(i64::from(outcome.is_ok()));
+        match &outcome {
+            Ok(_) => {
+                self.telemetry.reload_at.set(clock::now().as_millis() / 1_000);
+                tracing::info!(file = %file.display(), "the configuration was reloaded");
+            }
+            Err(error) => tracing::error!(file = %file.display(), %error, "the configuration was not reloaded"),
+        }
+        self.status.send_modify(|status| {
+            status.reloaded = Some(outcome.is_ok());
+            status.error = outcome.as_ref().err().cloned();
+        });
+        outcome
+    }
+
+    fn apply(&self, config: &Config, snapshot: Snapshot) {
+        let mut problems: Vec<String> = snapshot
+            .errors
+            .iter()
+            .map(|error| format!("job `{}`, `{}`: {}", error.job, error.source, error.reason))
+            .collect();
+        problems.extend(snapshot.blind.iter().map(|blind| {
+            format!("process {} (`{}`) cannot be seen: {}; {}", blind.pid, blind.name, blind.why, blind.remedy)
+        }));
+        for problem in &problems {
+            tracing::warn!("{problem}");
+        }
+        self.status.send_modify(|status| status.problems = problems);
+        let mut tls = TlsConfigs::default();
+        let (mut targets, mut endpoints) = (Vec::new(), Vec::new());
+        for found in snapshot.targets {
+            endpoints.push(Arc::new(endpoint_of(&found, &mut tls)));
+            targets.push(found.target);
+        }
+        let (target, endpoint) = ourselves(config);
+        endpoints.push(Arc::new(endpoint));
+        targets.push(target);
+        tracing::info!(targets = targets.len(), "targets changed");
+        // ORDER: the scraper knows an endpoint before the engine can ask for it.
+        let _ = self.orders.send(Order::Endpoints(endpoints));
+        let _ = self.events.send(vec![Event::TargetsSeen(targets)]);
+    }
+}
+
+async fn next_hangup(hangup: &mut Option<tokio::signal::unix::Signal>) {
+    match hangup {
+        Some(hangup) => {
+            hangup.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn fetch_for_discovery(request: FetchRequest) -> Result<FetchResponse, String> {
+    let tls = TlsConfigs::default().of(&request.job, &request.address);
+    let timeout = request.job.config.scrape_timeout;
+    let endpoint = Endpoint::new(TargetId::default(), request.job, &request.address, Vec::new(), tls, None);
+    match tokio::time::timeout(timeout, fetch(&endpoint, &request.path)).await {
+        Ok(Ok((status, headers, body))) => Ok(FetchResponse { status, headers, body }),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", timeout.as_secs_f64())),
+    }
+}
+
+fn endpoint_of(found: &FoundTarget, tls: &mut TlsConfigs) -> Endpoint {
+    let tls = if found.scheme == Scheme::Https { tls.of(&found.job, &found.address) } else { EndpointTls::Plain };
+    Endpoint::new(found.target.id, found.job.clone(), &found.address, found.paths.clone(), tls, found.pid)
+}
+
+/// Client configurations by job: certificates are read once for thousands of targets.
+#[derive(Default)]
+struct TlsConfigs(BTreeMap<String, Result<Arc<ClientConfig>, String>>);
+
+impl TlsConfigs {
+    fn of(&mut self, job: &ScrapeJob, address: &str) -> EndpointTls {
+        if job.config.scheme == Scheme::Http {
+            return EndpointTls::Plain;
+        }
+        let tls = &job.config.http.tls;
+        let config = self
+            .0
+            .entry(job.config.job_name.clone())
+            .or_insert_with(|| client_config(tls).map_err(|error| error.to_string()));
+        EndpointTls::new(config.clone(), tls, address)
+    }
+}
+
+/// leakscope watches itself as it watches everyone: by its process.
+fn ourselves(config: &Config) -> (Target, Endpoint) {
+    let job = ScrapeJob::local(&config.global);
+    let instance = "self".to_owned();
+    let target = Target {
+        id: TargetId::of(OWN_JOB, &instance, ""),
+        job: OWN_JOB.into(),
+        instance: instance.clone(),
+        service: OWN_JOB.into(),
+        version: Some(env!("CARGO_PKG_VERSION").into()),
+        labels: BTreeMap::new(),
+        runtime: Runtime::Native,
+        interval: config.global.scrape_interval,
+        timeout: config.global.scrape_timeout,
+    };
+    let endpoint =
+        Endpoint::new(target.id, job, "127.0.0.1:0", Vec::new(), EndpointTls::Plain, Some(std::process::id()));
+    (target, endpoint)
+}

@@ -1,0 +1,133 @@
+//! The loop: take what happened, let the engine decide, do what it says. Read this first.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use leakscope_engine::{Effect, Engine, Event};
+use leakscope_model::{Incident, Timestamp};
+use leakscope_store::Store;
+
+use crate::clock;
+use crate::keeper::Chore;
+use crate::scrape::{Order, Scraper};
+use crate::sync::lock;
+use crate::telemetry::Telemetry;
+
+/// How often due scrapes are given out. They are spread by the schedule, so one batch holds a small share of them.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Everyone who does what the engine says.
+#[derive(Debug)]
+pub(crate) struct Performers {
+    pub(crate) engine: Arc<Mutex<Engine>>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) scraper: Scraper,
+    /// Slow writes, done by the keeper's thread.
+    pub(crate) chores: Sender<Chore>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    /// Incidents that the disk refused; written before any other as soon as it takes them.
+    pub(crate) unrecorded: Vec<Incident>,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl Performers {
+    /// Runs until `stop`. Events arrive in batches; at most one per target is under way, so the queue is bounded by the fleet.
+    pub(crate) fn run(&mut self, inbox: &Receiver<Vec<Event>>) {
+        let mut effects = Vec::new();
+        let mut ticked_at = Timestamp::EPOCH;
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut events = match inbox.recv_timeout(TICK) {
+                Ok(events) => events,
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            while let Ok(more) = inbox.try_recv() {
+                events.extend(more);
+            }
+            let now = clock::now();
+            // A clock that was set back must not stop the scrapes until it has caught up.
+            if now.since(ticked_at) >= TICK || now < ticked_at {
+                events.push(Event::Tick);
+                ticked_at = now;
+            }
+            self.step(now, events, &mut effects);
+        }
+    }
+
+    /// One step, also taken by itself at the end.
+    pub(crate) fn step(&mut self, now: Timestamp, events: Vec<Event>, effects: &mut Vec<Effect>) {
+        let engine = self.engine.clone();
+        let mut engine = lock(&engine);
+        for event in events {
+            self.telemetry.count(&event);
+            engine.handle(now, event, effects);
+        }
+        // ORDER: incidents become durable while nobody can look at the engine, so that none is ever shown and then lost.
+        self.record(effects);
+        drop(engine);
+        self.perform(effects);
+    }
+
+    fn record(&mut self, effects: &mut Vec<Effect>) {
+        let mut due = std::mem::take(&mut self.unrecorded);
+        effects.retain_mut(|effect| match effect {
+            Effect::Record(incident) => {
+                due.push((**incident).clone());
+                false
+            }
+            _ => true,
+        });
+        for incident in due {
+            if let Err(error) = self.store.record(&incident) {
+                tracing::error!(incident = incident.id.0, %error, "an incident could not be recorded; it will be tried again");
+                self.telemetry.store_errors.inc();
+                self.unrecorded.retain(|other| other.id != incident.id);
+                self.unrecorded.push(incident);
+            } else {
+                log_incident(&incident);
+            }
+        }
+    }
+
+    fn perform(&mut self, effects: &mut Vec<Effect>) {
+        let mut scrapes = Vec::new();
+        let mut detectors = Vec::new();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Scrape { target, deadline } => scrapes.push((target, deadline)),
+                Effect::Append { target, at, readings } => {
+                    self.store.append(target, at, &readings);
+                }
+                Effect::Remember(target) => self.chore(Chore::Remember(target)),
+                Effect::Checkpoint { target, at, state } => detectors.push((target, at, state)),
+                Effect::Record(incident) => self.unrecorded.push(*incident),
+            }
+        }
+        if !scrapes.is_empty() {
+            self.scraper.order(Order::Scrape(scrapes));
+        }
+        if !detectors.is_empty() {
+            self.chore(Chore::SaveDetectors(detectors));
+        }
+    }
+
+    /// The keeper outlives this loop, so the chore always arrives.
+    fn chore(&self, chore: Chore) {
+        let _ = self.chores.send(chore);
+    }
+}
+
+fn log_incident(incident: &Incident) {
+    if let Some(last) = incident.transitions.last() {
+        tracing::warn!(
+            incident = incident.id.0,
+            service = incident.service,
+            state = incident.state.name(),
+            score = incident.score,
+            "{}",
+            last.cause
+        );
+    }
+}

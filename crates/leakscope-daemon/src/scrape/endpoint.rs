@@ -1,0 +1,124 @@
+//! How one target is reached.
+
+use std::sync::Arc;
+
+use leakscope_model::TargetId;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::error::ScrapeError;
+use super::tls::server_name;
+use crate::config::{Auth, ScrapeJob, Secret, Sourced, Tls};
+
+/// How one target is reached: everything that can be made ahead of a scrape.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) target: TargetId,
+    pub(crate) job: Arc<ScrapeJob>,
+    /// `host:port`, for messages and the `Host` field.
+    pub(crate) address: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Paths with their query; their pages are merged, the first one's values win. None: only the process is read.
+    pub(crate) paths: Vec<String>,
+    pub(crate) tls: EndpointTls,
+    /// The process behind it, when it runs on this host.
+    pub(crate) pid: Option<u32>,
+}
+
+/// Whether and how a connection is encrypted.
+#[derive(Clone, Debug)]
+pub(crate) enum EndpointTls {
+    Plain,
+    Tls(Arc<ClientConfig>, ServerName<'static>),
+    /// The configuration cannot be used; every scrape says why.
+    Unusable(String),
+}
+
+impl EndpointTls {
+    pub(crate) fn new(config: Result<Arc<ClientConfig>, String>, tls: &Tls, address: &str) -> Self {
+        let name = server_name(tls, split_address(address).0).map_err(|error| error.to_string());
+        match (config, name) {
+            (Ok(config), Ok(name)) => Self::Tls(config, name),
+            (Err(reason), _) | (_, Err(reason)) => Self::Unusable(reason),
+        }
+    }
+}
+
+fn split_address(address: &str) -> (&str, u16) {
+    address.rsplit_once(':').map_or((address, 0), |(host, port)| (host, port.parse().unwrap_or(0)))
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        target: TargetId,
+        job: Arc<ScrapeJob>,
+        address: &str,
+        paths: Vec<String>,
+        tls: EndpointTls,
+        pid: Option<u32>,
+    ) -> Self {
+        let (host, port) = split_address(address);
+        Self { target, job, address: address.into(), host: host.into(), port, paths, tls, pid }
+    }
+
+    /// The request for one path. Secrets are spelt out here and nowhere else; those in files are read at each request, so that they can be rotated.
+    pub(crate) fn request(&self, path: &str) -> Result<Vec<u8>, ScrapeError> {
+        let mut request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: leakscope/{}\r\nAccept: {}\r\nAccept-Encoding: {}\r\n",
+            self.address,
+            env!("CARGO_PKG_VERSION"),
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.8,application/json;q=0.6,*/*;q=0.1",
+            if self.job.config.enable_compression && !self.is_loopback() { "zstd, gzip" } else { "identity" },
+        );
+        match &self.job.config.http.auth {
+            Auth::None => {}
+            Auth::Basic { username, password } => {
+                let password = password.as_ref().map(Sourced::<Secret>::read).transpose()?;
+                let pair = format!("{}:{}", username.read()?, password.as_ref().map_or("", |secret| secret.expose()));
+                request.push_str("Authorization: Basic ");
+                request.push_str(&base64(pair.as_bytes()));
+                request.push_str("\r\n");
+            }
+            Auth::Header { scheme, credentials } => {
+                let credentials = credentials.read()?;
+                for part in ["Authorization: ", scheme, " ", credentials.expose(), "\r\n"] {
+                    request.push_str(part);
+                }
+            }
+        }
+        request.push_str("\r\n");
+        Ok(request.into_bytes())
+    }
+
+    /// Compression costs both ends more than the loopback device does.
+    fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+/// RFC 4648, with padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = (word >> (18 - 6 * place)) & 63;
+            text.push(if place <= group.len() { char::from(ALPHABET[digit as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_of_the_standard_s_test_vectors() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+}
