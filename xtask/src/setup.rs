@@ -26,21 +26,21 @@ const RUST: &[Need] = &[
         probe: || version_of("cargo", &["fmt", "--version"]),
         at_least: (0, 0),
         packages: &[],
-        otherwise: "rustup component add rustfmt",
+        otherwise: "run `rustup component add rustfmt`",
     },
     Need {
         name: "clippy",
         probe: || version_of("cargo", &["clippy", "--version"]),
         at_least: (0, 0),
         packages: &[],
-        otherwise: "rustup component add clippy",
+        otherwise: "run `rustup component add clippy`",
     },
     Need {
         name: "a C compiler",
         probe: || version_of("cc", &["--version"]),
         at_least: (0, 0),
         packages: &["gcc", "libc6-dev"],
-        otherwise: "apt-get install gcc libc6-dev",
+        otherwise: "run `apt-get install gcc libc6-dev`",
     },
 ];
 
@@ -50,49 +50,49 @@ const ALL: &[Need] = &[
         probe: || version_of("node", &["--version"]),
         at_least: (20, 19),
         packages: &["nodejs"],
-        otherwise: "Node.js 20.19 or later, from Debian 13 on in the package nodejs, else https://nodejs.org/en/download",
+        otherwise: "install Node.js 20.19 or later: the package nodejs from Debian 13 on, else https://nodejs.org/en/download",
     },
     Need {
         name: "npm",
         probe: || version_of("npm", &["--version"]),
         at_least: (9, 0),
         packages: &["npm"],
-        otherwise: "npm 9 or later; it comes with Node.js from https://nodejs.org/en/download",
+        otherwise: "run `apt-get install npm`, or take the one that comes with https://nodejs.org/en/download",
     },
     Need {
         name: "Python with venv",
         probe: python,
         at_least: (3, 11),
         packages: &["python3", "python3-venv"],
-        otherwise: "Python 3.11 or later with the module venv: apt-get install python3 python3-venv",
+        otherwise: "run `apt-get install python3 python3-venv`",
     },
     Need {
         name: "Java",
         probe: || version_of("java", &["-version"]),
         at_least: (17, 0),
         packages: &["default-jdk-headless"],
-        otherwise: "a JDK 17 or later: apt-get install default-jdk-headless",
+        otherwise: "run `apt-get install default-jdk-headless`",
     },
     Need {
         name: "javac",
         probe: || version_of("javac", &["-version"]),
         at_least: (17, 0),
         packages: &["default-jdk-headless"],
-        otherwise: "a JDK 17 or later: apt-get install default-jdk-headless",
+        otherwise: "run `apt-get install default-jdk-headless`",
     },
     Need {
         name: "Go",
         probe: || version_of("go", &["version"]),
         at_least: (1, 19),
         packages: &["golang-go"],
-        otherwise: "Go 1.19 or later: apt-get install golang-go",
+        otherwise: "run `apt-get install golang-go`, or where that is too old take it from https://go.dev/dl",
     },
     Need {
         name: "Chromium",
         probe: chromium,
         at_least: (100, 0),
         packages: &["chromium"],
-        otherwise: "Chromium: apt-get install chromium",
+        otherwise: "run `apt-get install chromium`",
     },
 ];
 
@@ -121,7 +121,7 @@ pub(crate) fn ensure(scope: Scope, root: &Path) -> Result<(), String> {
 }
 
 fn missing_line(need: &Need, root: &Path) -> Option<String> {
-    missing(need, root).map(|found| format!("  {}: {found}; install {}", need.name, need.otherwise))
+    missing(need, root).map(|found| format!("  {}: {found}; {}", need.name, need.otherwise))
 }
 
 /// What is wrong with a need on this machine, or nothing.

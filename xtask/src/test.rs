@@ -14,7 +14,7 @@ use crate::setup::{self, Scope};
 use crate::{Outcome, clock, tree};
 
 /// Lines of a failed step's output that are shown; the rest is in its log.
-const LINES_SHOWN: usize = 400;
+const LINES_SHOWN: usize = 200;
 
 /// Seconds that one fuzz target runs.
 const FUZZ_SECONDS: u32 = 20;
