@@ -1,9 +1,11 @@
 //! Gathers the values of one page by row, keeps out what no signal can be, and settles them into readings.
 
 use std::collections::BTreeMap;
+use std::hash::Hasher as _;
 use std::time::Duration;
 
 use leakscope_model::{Readings, Runtime, Signal};
+use rustc_hash::FxHasher;
 
 use crate::dialect::{Entry, How, Role, Scope, Table, label};
 use crate::page::{Page, Part, Problem};
@@ -15,6 +17,8 @@ const PARTS_MAX: usize = 20_000;
 const SEEN_MAX: usize = 65_536;
 /// A limit from here on is no limit: Kubernetes and Go write about 2⁶³ for none.
 const UNLIMITED: f64 = (1_u64 << 60) as f64;
+/// Rows that a process fills, about.
+const ROWS_OF_A_PROCESS: usize = 24;
 /// GOGC assumed where the page does not tell: Go's default.
 const GOGC_DEFAULT: f64 = 100.0;
 /// GOGC from here on means off.
@@ -207,6 +211,9 @@ impl Harvest {
 impl Tally {
     fn add(&mut self, row: u16, entry: &Entry, change: &Change) {
         let place = self.values.iter().position(|(other, _)| *other == row).unwrap_or_else(|| {
+            if self.values.is_empty() {
+                self.values.reserve(ROWS_OF_A_PROCESS);
+            }
             self.values.push((row, f64::NAN));
             self.values.len() - 1
         });
@@ -224,17 +231,15 @@ impl Tally {
     }
 }
 
-/// The best value of each role.
+/// The best value of each role: a few dozen at most, searched in turn.
 struct Settled {
-    by_role: BTreeMap<Role, f64>,
+    by_role: Vec<(Role, f64)>,
 }
 
 impl Settled {
     fn of(tally: &Tally, table: &Table) -> Self {
-        let mut values = tally.values.clone();
-        values.sort_unstable_by_key(|(row, _)| *row);
-        let mut by_role = BTreeMap::new();
-        for (row, value) in values {
+        let mut ranked: Vec<(u16, Role, f64)> = Vec::with_capacity(tally.values.len());
+        for &(row, value) in &tally.values {
             let Some(entry) = table.entry(row) else { continue };
             let usable = match entry.role {
                 Role::Is(Signal::Limit) | Role::GoMemLimit | Role::OldGenMax => is_limit(value),
@@ -243,14 +248,16 @@ impl Settled {
                 _ => true,
             };
             if usable {
-                by_role.entry(entry.role).or_insert(value);
+                ranked.push((row, entry.role, value));
             }
         }
-        Self { by_role }
+        ranked.sort_unstable_by_key(|(row, role, _)| (*role, *row));
+        ranked.dedup_by_key(|(_, role, _)| *role);
+        Self { by_role: ranked.into_iter().map(|(_, role, value)| (role, value)).collect() }
     }
 
     fn get(&self, role: Role) -> Option<f64> {
-        self.by_role.get(&role).copied()
+        self.by_role.iter().find(|(found, _)| *found == role).map(|(_, value)| *value)
     }
 
     fn readings(&self) -> Readings {
@@ -303,22 +310,21 @@ impl Settled {
     }
 }
 
-/// Order of labels does not matter. FNV-1a for each label, summed.
+/// Order of labels does not matter: each is hashed by itself, and the hashes are summed.
 fn series_hash(sample: &SampleLine<'_>) -> u64 {
-    let mut hash = fnv(sample.name.as_bytes(), b"");
-    for label in &sample.labels {
-        hash = hash.wrapping_add(fnv(label.name.as_bytes(), label.value.as_bytes()));
-    }
-    hash
-}
-
-fn fnv(first: &[u8], second: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for &byte in first.iter().chain([&0xff]).chain(second) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    // Sums of close hashes must not cancel out.
-    (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let hash_of = |parts: [&str; 2]| {
+        let mut hasher = FxHasher::default();
+        for part in parts {
+            hasher.write(part.as_bytes());
+            hasher.write_u8(0xff);
+        }
+        // Sums of close hashes must not cancel out.
+        hasher.finish().wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    sample
+        .labels
+        .iter()
+        .fold(hash_of([&sample.name, ""]), |hash, label| hash.wrapping_add(hash_of([&label.name, &label.value])))
 }
 
 const NAMESPACE: &[&str] = &["namespace", "pod_namespace", "k8s_namespace_name"];

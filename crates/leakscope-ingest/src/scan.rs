@@ -138,7 +138,7 @@ impl Scanner {
             return Ok(unwanted);
         }
         self.count(limits)?;
-        if line.starts_with(unwanted) && line.get(unwanted.len()).is_some_and(|&byte| ends_name(byte)) {
+        if line.get(unwanted.len()).is_some_and(|&byte| ends_name(byte)) && line.starts_with(unwanted) {
             return Ok(unwanted);
         }
         let name = line.get(..name_len(line)).unwrap_or(line);
