@@ -318,8 +318,11 @@ fn series_hash(sample: &SampleLine<'_>) -> u64 {
             hasher.write(part.as_bytes());
             hasher.write_u8(0xff);
         }
-        // Sums of close hashes must not cancel out.
-        hasher.finish().wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        // The hasher is linear in its parts: without this, `a="1",b="2"` and `a="2",b="1"` would sum to the same.
+        let mut hash = hasher.finish();
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        hash ^ (hash >> 33)
     };
     sample
         .labels
