@@ -78,6 +78,11 @@ fn lines_with_tests(text: &str) -> impl Iterator<Item = (usize, &str, bool)> {
     })
 }
 
+/// Whether a Rust file holds nothing but tests: in a folder of tests, or the `tests.rs` of a module.
+fn is_all_tests(path: &str) -> bool {
+    path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs")
+}
+
 /// Whether `word` stands in `line` with no letter, digit or `_` on either side.
 fn has_word(line: &str, word: &str) -> bool {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '_';

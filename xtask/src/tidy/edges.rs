@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("leakscope", &["leakscope-model", "leakscope-engine", "leakscope-wire", "leakscope-daemon"]),
     ("leakscope-sim", &["leakscope-engine", "leakscope-detect", "leakscope-ingest", "leakscope-model"]),
     ("xtask", &[]),
+    ("example-service", &[]),
 ];
 
 /// What tests may know beyond `EDGES`.
@@ -39,7 +40,7 @@ const PURE: &[&str] =
 const IMPURE: &[&str] = &["tokio", "mio", "hyper", "reqwest", "rand", "chrono"];
 
 /// The only crates that may declare tokio.
-const MAY_NAME_TOKIO: &[&str] = &["leakscope-daemon", "leakscope", "xtask"];
+const MAY_NAME_TOKIO: &[&str] = &["leakscope-daemon", "leakscope", "xtask", "example-service"];
 
 /// One crate of the workspace, as cargo sees it.
 #[derive(Debug, Default)]

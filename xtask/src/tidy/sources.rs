@@ -1,6 +1,6 @@
 //! Rules on single source files: header, length, marks left behind, ignored tests, sleeps in tests, foreign paths.
 
-use super::{Problem, Weight, has_word, lines_with_tests};
+use super::{Problem, Weight, has_word, is_all_tests, lines_with_tests};
 use crate::tree::{File, Tree};
 
 /// Lines of a Rust file above which it is named.
@@ -75,7 +75,7 @@ fn ignored_tests(path: &str, text: &str) -> Vec<Problem> {
 }
 
 fn sleeping_tests(path: &str, text: &str) -> Vec<Problem> {
-    let all_tests = path.starts_with("tests/") || path.contains("/tests/");
+    let all_tests = is_all_tests(path);
     let mut problems = Vec::new();
     let mut line_above = "";
     for (number, line, in_tests) in lines_with_tests(text) {
