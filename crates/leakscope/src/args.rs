@@ -8,8 +8,9 @@ use crate::{cmd, exit};
 const ABOUT: &str = "Finds the service that leaks memory, before it dies.";
 const EXAMPLES: &str = "\
 Examples:
-  leakscope backtest recordings/ --fail-on-leak
-  leakscope completions bash > /etc/bash_completion.d/leakscope";
+  leakscope demo
+  leakscope serve --config.file leakscope.yaml
+  leakscope backtest recordings/ --fail-on-leak";
 
 #[derive(Debug, Parser)]
 #[command(name = "leakscope", version, about = ABOUT, max_term_width = 120)]
@@ -25,7 +26,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(cmd::demo::Args),
+    Serve(cmd::serve::Args),
+    Check(cmd::check::Args),
+    Targets(cmd::targets::Args),
+    Incidents(cmd::incidents::Args),
     Backtest(cmd::backtest::Args),
+    Doctor(cmd::doctor::Args),
     Completions(cmd::completions::Args),
     /// Prints the manual page, in roff
     Man,

@@ -1,5 +1,11 @@
 //! One file per command: its flags, its run, its exit.
 
 pub(crate) mod backtest;
+pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod incidents;
 pub(crate) mod man;
+pub(crate) mod serve;
+pub(crate) mod targets;

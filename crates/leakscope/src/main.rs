@@ -3,8 +3,13 @@
 mod args;
 mod backtest;
 mod cmd;
+mod demo;
 mod exit;
+mod http;
+mod log;
 mod output;
+mod remote;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -27,8 +32,21 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Demo(args) => wait_for(cmd::demo::run(&args)),
+        Command::Serve(args) => wait_for(cmd::serve::run(&args)),
+        Command::Check(args) => cmd::check::run(&args),
+        Command::Targets(args) => wait_for(cmd::targets::run(&args)),
+        Command::Incidents(args) => wait_for(cmd::incidents::run(&args)),
         Command::Backtest(args) => cmd::backtest::run(&args),
+        Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Man => cmd::man::run(),
     }
+}
+
+/// Runs a command that waits for others.
+fn wait_for(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::inconclusive(format!("no threads can be started: {error}")))?;
+    runtime.block_on(command)
 }

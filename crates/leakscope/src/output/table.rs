@@ -55,6 +55,16 @@ pub(crate) fn state(state: &str) -> Cell {
     Cell::new(state_words(state)).fg(color)
 }
 
+/// An incident's state, coloured.
+pub(crate) fn incident_state(state: &str) -> Cell {
+    let (icon, color) = match state {
+        "open" => ('▲', Color::Red),
+        "recovered" => ('▼', Color::Cyan),
+        _ => ('✓', Color::DarkGrey),
+    };
+    Cell::new(format!("{icon} {state}")).fg(color)
+}
+
 /// Where states stand in a list, worst first.
 pub(crate) fn state_rank(state: &str) -> usize {
     let worst_first = ["leaking", "suspect", "recovered", "steady"];

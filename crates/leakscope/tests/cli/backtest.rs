@@ -175,7 +175,7 @@ fn what_cannot_be_read_is_named_with_its_place() {
 
 #[test]
 fn a_line_without_end_is_refused() {
-    let folder = folder(&[("long.csv", &[b"t_s,fds\n1,".as_slice(), &[b'9'; 100_000]].concat())]);
+    let folder = folder(&[("long.csv", format!("t_s,fds\n1,{}", "9".repeat(100_000)).as_bytes())]);
     let expected = "error: `long.csv`: line 2: expected at most 65536 bytes in a line, found more\n";
     assert_eq!(run(folder.path(), &["backtest", "long.csv"]), Ran::new(2, "", expected));
 }

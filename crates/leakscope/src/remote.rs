@@ -1,0 +1,141 @@
+//! A running daemon, asked over its API.
+
+use std::path::PathBuf;
+
+use leakscope_wire::{Incident, Incidents, Problem, Target, Targets};
+use serde::de::DeserializeOwned;
+
+use crate::exit::Failure;
+use crate::http::{Client, HttpError};
+
+/// Rows asked for at once.
+const PAGE_ROWS: usize = 1_000;
+/// Pages of one answer. Beyond: refused, as the daemon's cursor leads in circles.
+const PAGES_MAX: usize = 10_000;
+
+/// Which daemon is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Where the daemon's API is
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7077", env = "LEAKSCOPE_SERVER")]
+    server: String,
+
+    /// A file with the token of `web.authorization`
+    #[arg(long, value_name = "FILE", env = "LEAKSCOPE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// The API of one daemon.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    server: String,
+    client: Client,
+}
+
+impl Remote {
+    pub(crate) fn new(args: &ServerArgs) -> Result<Self, Failure> {
+        let mut client = Client::new(address_of(&args.server)?);
+        if let Some(file) = &args.token_file {
+            let token = std::fs::read_to_string(file)
+                .map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", file.display())))?;
+            client = client.with_field("Authorization", &format!("Bearer {}", token.trim()));
+        }
+        Ok(Self { server: args.server.clone(), client })
+    }
+
+    /// Every target, page after page.
+    pub(crate) async fn targets(&mut self) -> Result<Vec<Target>, Failure> {
+        self.all("/api/v1/targets", |page: Targets| (page.targets, page.next_cursor)).await
+    }
+
+    /// Every incident, newest first.
+    pub(crate) async fn incidents(&mut self) -> Result<Vec<Incident>, Failure> {
+        self.all("/api/v1/incidents", |page: Incidents| (page.incidents, page.next_cursor)).await
+    }
+
+    pub(crate) async fn incident(&mut self, id: u64) -> Result<Incident, Failure> {
+        self.get(&format!("/api/v1/incidents/{id}")).await
+    }
+
+    async fn all<P: DeserializeOwned, R>(
+        &mut self,
+        path: &str,
+        split: impl Fn(P) -> (Vec<R>, Option<String>),
+    ) -> Result<Vec<R>, Failure> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        for _ in 0..PAGES_MAX {
+            let page = self.get(&format!("{path}?limit={PAGE_ROWS}&cursor={cursor}")).await?;
+            let (more, next) = split(page);
+            rows.extend(more);
+            match next {
+                None => return Ok(rows),
+                // Cursors are plain words; anything else would need escaping and is no cursor.
+                Some(next) if next.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) => {
+                    cursor = next;
+                }
+                Some(next) => return Err(self.strange(&format!("`{next}` is no cursor"))),
+            }
+        }
+        Err(self.strange("its pages do not end"))
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+        let answer = self.client.get(path).await.map_err(|error| unreachable_daemon(&error))?;
+        if answer.status == 200 {
+            return serde_json::from_slice(&answer.body).map_err(|error| self.strange(&error.to_string()));
+        }
+        let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
+        let detail = problem.map_or_else(|| "no further words".to_owned(), |problem| problem.detail);
+        let message = format!("{} answered {}: {detail}", self.server, answer.status);
+        Err(match answer.status {
+            401 | 403 => {
+                Failure::usage(message).hint("name the token's file by `--token-file` or LEAKSCOPE_TOKEN_FILE")
+            }
+            400..500 => Failure::usage(message),
+            _ => Failure::inconclusive(message),
+        })
+    }
+
+    fn strange(&self, what: &str) -> Failure {
+        Failure::inconclusive(format!("expected the API of leakscope at {}, found something else: {what}", self.server))
+    }
+}
+
+fn unreachable_daemon(error: &HttpError) -> Failure {
+    let hint = "is `leakscope serve` running? `--server` or LEAKSCOPE_SERVER names another address";
+    Failure::inconclusive(error.to_string()).hint(hint)
+}
+
+/// `host:port` of `http://host[:port][/]`.
+fn address_of(server: &str) -> Result<String, Failure> {
+    let wrong =
+        || Failure::usage(format!("expected a URL such as `http://127.0.0.1:7077` for the server, found `{server}`"));
+    if server.starts_with("https://") {
+        return Err(wrong().hint("TLS is not spoken here: ask on the daemon's own host, or through a tunnel"));
+    }
+    let address = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
+    if address.is_empty() || address.contains(['/', '@', ' ', '?', '#']) || address.chars().any(char::is_control) {
+        return Err(wrong());
+    }
+    let host = address.rsplit_once(']').map_or(address, |(_, port)| port);
+    Ok(if host.contains(':') { address.to_owned() } else { format!("{address}:80") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_read_as_people_write_them() {
+        let address = |server| address_of(server).ok();
+        assert_eq!(address("http://127.0.0.1:7077/"), Some("127.0.0.1:7077".into()));
+        assert_eq!(address("localhost:7077"), Some("localhost:7077".into()));
+        assert_eq!(address("http://shop"), Some("shop:80".into()));
+        assert_eq!(address("http://[::1]:7077"), Some("[::1]:7077".into()));
+        assert_eq!(address("http://[::1]"), Some("[::1]:80".into()));
+        for wrong in ["https://shop", "http://", "http://a/b", "ftp://a:1/"] {
+            assert_eq!(address(wrong), None, "{wrong}");
+        }
+    }
+}
