@@ -1,4 +1,4 @@
-//! Speed of the text scanner: `cargo run --release -p leakscope-ingest --example scan_speed`. Prints MB/s, ns a line and µs a page for a page of 25 and one of 800 series.
+//! Speed of the text scanner: `cargo run --release -p leakscope-ingest --example scan_speed`. Prints MB/s, ns a line and µs a page for a page of 25 series (`small`) and one of 800 (`full`); an argument names one of them.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::fmt::Write as _;
@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use leakscope_ingest::{Limits, PageReader, PageSpec};
 
-/// Pages read for one figure.
-const ROUNDS: u32 = 20_000;
+/// Pages read for one figure: so few that some slices of time hold one undisturbed.
+const ROUNDS: u32 = 20;
 /// Figures taken; the best counts, for the machine has other work.
-const REPEATS: u32 = 5;
+const REPEATS: u32 = 4_000;
 
 fn main() {
     let spec = Arc::new(PageSpec::default());
     println!("page         series  lines   bytes   us/page  ns/line    MB/s");
-    for (name, page) in [("small", page_of(25)), ("full", page_of(800))] {
+    let only = std::env::args().nth(1);
+    let pages = [("small", page_of(25)), ("full", page_of(800))];
+    for (name, page) in pages.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
         let seconds = (0..REPEATS).map(|_| seconds_a_page(&spec, &page)).fold(f64::INFINITY, f64::min);
         let lines = page.lines().count();
         let series = page.lines().filter(|line| !line.starts_with('#')).count();

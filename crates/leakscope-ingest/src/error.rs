@@ -74,10 +74,12 @@ pub enum IngestError {
         /// What was there, shortened.
         found: String,
     },
-    /// An HTML page with more elements than leakscope reads.
-    #[error("expected at most {limit} HTML elements, found more")]
-    TooManyElements {
-        /// The limit in elements.
+    /// An HTML page that would hold the parser for too long.
+    #[error("expected an HTML page of at most {limit} {what}, found more")]
+    Markup {
+        /// Of what there are too many.
+        what: &'static str,
+        /// The limit.
         limit: usize,
     },
 }

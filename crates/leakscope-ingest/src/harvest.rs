@@ -17,7 +17,7 @@ const PARTS_MAX: usize = 20_000;
 const SEEN_MAX: usize = 65_536;
 /// A limit from here on is no limit: Kubernetes and Go write about 2⁶³ for none.
 const UNLIMITED: f64 = (1_u64 << 60) as f64;
-/// Rows that a process fills, about.
+/// Rows that a process fills, about; room for them is made at once.
 const ROWS_OF_A_PROCESS: usize = 24;
 /// GOGC assumed where the page does not tell: Go's default.
 const GOGC_DEFAULT: f64 = 100.0;
@@ -65,6 +65,10 @@ enum Change {
 }
 
 impl Harvest {
+    pub(crate) fn new() -> Self {
+        Self { own: Tally { values: Vec::with_capacity(ROWS_OF_A_PROCESS) }, ..Self::default() }
+    }
+
     /// Takes a sample that may belong to `rows`.
     pub(crate) fn take(&mut self, table: &Table, rows: &[u16], sample: &SampleLine<'_>, line: u64) {
         let mut change = None;
@@ -211,9 +215,6 @@ impl Harvest {
 impl Tally {
     fn add(&mut self, row: u16, entry: &Entry, change: &Change) {
         let place = self.values.iter().position(|(other, _)| *other == row).unwrap_or_else(|| {
-            if self.values.is_empty() {
-                self.values.reserve(ROWS_OF_A_PROCESS);
-            }
             self.values.push((row, f64::NAN));
             self.values.len() - 1
         });

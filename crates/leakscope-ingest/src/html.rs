@@ -3,13 +3,12 @@
 use scraper::Html;
 
 use crate::error::IngestError;
+use crate::markup;
 use crate::page::{Page, Problem};
 use crate::quantity::{self, Quantity};
 use crate::reader::unreadable;
 use crate::spec::{HtmlMapping, PageSpec};
 
-/// Tags of a page. More: the scrape fails, for the parser's time grows with the square of the nesting.
-const TAGS_MAX: usize = 20_000;
 /// Characters of an element's text that are read.
 const TEXT_CHARS: usize = 4 << 10;
 
@@ -17,9 +16,7 @@ pub(crate) fn read(spec: &PageSpec, bytes: &[u8]) -> Result<Page, IngestError> {
     if spec.html.is_empty() {
         return Err(unreadable("metrics or JSON, or selectors for an HTML page", bytes));
     }
-    if memchr::memchr_iter(b'<', bytes).count() > TAGS_MAX {
-        return Err(IngestError::TooManyElements { limit: TAGS_MAX });
-    }
+    markup::check(bytes)?;
     let document = Html::parse_document(&String::from_utf8_lossy(bytes));
     let mut page = Page::default();
     for mapping in &spec.html {

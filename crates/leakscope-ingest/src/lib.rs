@@ -11,6 +11,7 @@ mod expvar;
 mod harvest;
 mod html;
 mod json;
+mod markup;
 mod md5;
 mod page;
 mod prometheus;

@@ -48,7 +48,7 @@ impl Scanner {
             _ => Relabelled::Wanted,
         };
         Self {
-            harvest: Harvest::default(),
+            harvest: Harvest::new(),
             carry: Vec::new(),
             line: 0,
             samples: 0,

@@ -123,12 +123,12 @@ fn nested_json_is_refused_by_depth() {
 }
 
 #[test]
-fn nested_html_is_refused_by_count() {
+fn nested_html_is_refused_by_depth() {
     let source = Source::Selector { css: "body div p b".to_owned(), pattern: None };
     let config = PageConfig { mappings: vec![mapping(Rss, source)], ..PageConfig::default() };
     let spec = Arc::new(PageSpec::compile(&config).unwrap());
     let error = read_as(&spec, "text/html", Limits::default(), &["<div>".repeat(500_000).as_bytes()]).unwrap_err();
-    assert_eq!(error, IngestError::TooManyElements { limit: 20_000 });
+    assert_eq!(error, IngestError::Markup { what: "elements within each other", limit: 512 });
 }
 
 #[test]
