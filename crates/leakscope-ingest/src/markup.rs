@@ -9,7 +9,7 @@ const TAGS_MAX: usize = 10_000;
 /// Elements within each other; browsers stop there too. More: the scrape fails.
 const DEPTH_MAX: usize = 512;
 /// Attributes of one tag. More: the scrape fails.
-const ATTRIBUTES_MAX: usize = 512;
+const ATTRIBUTES_MAX: usize = 128;
 /// Open elements searched for the one that a closing tag closes.
 const CLOSED_DEPTH: usize = 16;
 
