@@ -118,7 +118,11 @@ impl HttpClient {
 
 fn read_auth(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Auth {
     const KINDS: [&str; 4] = ["basic_auth", "authorization", "bearer_token", "bearer_token_file"];
-    let given: Vec<&str> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
+    let mut given: Vec<&str> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
+    if fields.has("bearer_token") {
+        // Both spellings of one kind are told of where the two are read.
+        given.retain(|kind| *kind != "bearer_token_file");
+    }
     if let [first, second, ..] = given[..] {
         let message = format!("`{}` and `{second}` exclude each other", fields.path_of(first));
         reader.error(fields.key_place(second), message, None, Some("keep one way to authenticate".to_owned()));

@@ -18,6 +18,8 @@ mod scrape;
 mod secret;
 mod sections;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod web_file;
 mod yaml;
 

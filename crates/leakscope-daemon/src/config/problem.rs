@@ -183,28 +183,47 @@ fn indent_of(line: &str) -> usize {
 }
 
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant that every test here compiles")]
-static TELLING_WORD: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?-u)[A-Za-z0-9_-]*(?:[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]|[Cc][Rr][Ee][Dd]|[Bb][Ee][Aa][Rr][Ee][Rr]|[Aa][Uu][Tt][Hh]|-----BEGIN)[A-Za-z0-9_-]*["']?\s*:?\s*"#).unwrap()
-});
+fn constant(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap()
+}
 
-/// `line` with everything after a telling word replaced; names of files stay.
+/// A word that a secret may follow, with what stands between the two.
+static TELLING_WORD: LazyLock<Regex> = LazyLock::new(|| {
+    constant(concat!(
+        r"(?-u)(?:[A-Za-z0-9_-]*(?:[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]|",
+        r"[Cc][Rr][Ee][Dd]|[Bb][Ee][Aa][Rr][Ee][Rr]|[Aa][Uu][Tt][Hh]|-----BEGIN)[A-Za-z0-9_-]*)",
+        r#"["']?\s*:?\s*"#
+    ))
+});
+/// Any key of a mapping.
+static ANY_KEY: LazyLock<Regex> = LazyLock::new(|| constant(r#"\b([A-Za-z0-9_-]+)["']?\s*:\s*"#));
+/// User and password before a host.
+static USER_INFO: LazyLock<Regex> =
+    LazyLock::new(|| constant(r#"(?:([A-Za-z][A-Za-z0-9+.-]*://)[^\s"'@]*|[^\s"'\[\]{},/:]*:[^\s"'@]*)@"#));
+
+/// `line` with everything after a telling word replaced, and user and password in addresses; names of files and of variables stay.
 fn mask(line: &str) -> String {
-    for found in TELLING_WORD.find_iter(line) {
+    let telling = TELLING_WORD.find_iter(line).filter(|found| {
         let word = found.as_str().trim_end().trim_end_matches([':', '"', '\'', ' ']);
-        if word.ends_with("_file") || line.len() == found.end() {
-            continue;
-        }
-        return format!("{}{REDACTED}", &line[..found.end()]);
+        let is_variable = line.get(..found.start()).is_some_and(|before| before.ends_with("${"));
+        !word.ends_with("_file") && !is_variable
+    });
+    let nearly = ANY_KEY.captures_iter(line).filter(|found| is_secret_name(&found[1])).filter_map(|found| found.get(0));
+    let ends = telling.chain(nearly).map(|found| found.end());
+    match ends.filter(|end| *end < line.len()).min() {
+        Some(end) => format!("{}{REDACTED}", hide_user_info(line.get(..end).unwrap_or_default())),
+        None => hide_user_info(line),
     }
-    if let Some((before, rest)) = line.split_once("://")
-        && let Some((_, after)) = rest.rsplit_once('@')
-    {
-        return format!("{before}://{REDACTED}@{after}");
-    }
-    match line.split_once(':') {
-        Some((key, value)) if !value.trim().is_empty() && is_secret_name(key) => format!("{key}: {REDACTED}"),
-        _ => line.to_owned(),
-    }
+}
+
+/// Whether what stands at `path` (`scrape_configs[0].authorization`) may be a secret, so that no message may repeat it.
+pub(super) fn is_telling(path: &str) -> bool {
+    TELLING_WORD.is_match(path) || path.rsplit('.').next().is_some_and(is_secret_name)
+}
+
+/// `text` without the user and password that stand before a host.
+pub(super) fn hide_user_info(text: &str) -> String {
+    USER_INFO.replace_all(text, "${1}<secret>@").into_owned()
 }
 
 /// Whether the last thing on this line is a key whose value is a secret.
@@ -244,6 +263,10 @@ mod tests {
             ("  password_file: /run/secret", "  password_file: /run/secret"),
             ("  Authorization: Bearer abc", "  Authorization: <secret>"),
             ("  url: http://me:hunter2@sd/targets", "  url: http://<secret>@sd/targets"),
+            ("  targets: [\"me:hunter2@sd:80\"]", "  targets: [\"<secret>@sd:80\"]"),
+            ("{username: a, pasword: hunter2}", "{username: a, pasword: <secret>"),
+            ("{cert: a, key: [hunter2]}", "{cert: a, key: <secret>"),
+            ("  scrape_interval: ${SHOP_TOKEN}", "  scrape_interval: ${SHOP_TOKEN}"),
             ("- job_name: shop", "- job_name: shop"),
             ("  password:", "  password:"),
         ] {

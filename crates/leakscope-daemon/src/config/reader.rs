@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leakscope_model::Bytes;
 
-use super::problem::{PROBLEMS_MAX, Problem, Source};
+use super::problem::{PROBLEMS_MAX, Problem, Source, hide_user_info, is_telling};
 use super::quantity::{parse_duration, parse_size};
 use super::secret::{Secret, Sourced};
 use super::yaml::{Key, Node, Place, Value};
@@ -201,6 +201,7 @@ impl<'a> Reader<'a> {
             Value::List(_) => "a list".to_owned(),
             Value::Mapping(_) => "a mapping".to_owned(),
             Value::Scalar { .. } if node.is_null() => "nothing".to_owned(),
+            Value::Scalar { .. } if is_telling(path) => "a text".to_owned(),
             Value::Scalar { text, .. } => found_text(text),
         };
         let of = if path.is_empty() { String::new() } else { format!(" for `{path}`") };
@@ -418,6 +419,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
 
 /// Found text for a message: quoted and cut.
 pub(super) fn found_text(text: &str) -> String {
+    let text = hide_user_info(text);
     let shown: String = text.chars().filter(|c| !c.is_control()).take(FOUND_CHARS_MAX).collect();
     if shown.len() < text.len() { format!("`{shown}…`") } else { format!("`{shown}`") }
 }

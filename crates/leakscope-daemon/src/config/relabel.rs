@@ -33,9 +33,14 @@ fn read_rule(reader: &mut Reader<'_>, fields: &mut Fields<'_>, number: usize) ->
         Ok(_) => Some(rule),
         Err(error) => {
             let text = error.to_string();
-            let message = match text.lines().next() {
-                Some(first) if text.lines().count() > 1 => format!("{first} {}", last_line(&text)),
-                _ => text,
+            // The place says which rule it is.
+            let reason = text
+                .strip_prefix("relabelling rule ")
+                .and_then(|rest| rest.split_once(": "))
+                .map_or(text.as_str(), |(_, rest)| rest);
+            let message = match reason.lines().next() {
+                Some(first) if reason.lines().count() > 1 => format!("{first} {}", last_line(reason)),
+                _ => reason.to_owned(),
             };
             reader.error(fields.place, format!("`{}`: {message}", fields.path), None, None);
             None

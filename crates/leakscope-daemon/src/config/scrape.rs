@@ -207,7 +207,7 @@ impl ScrapeConfig {
             format: format.map(|at| at.value).unwrap_or_default(),
             signals: signals::read(reader, fields),
             metric_prefixes: read_texts(reader, fields, "metric_prefixes"),
-            further_paths: read_texts(reader, fields, "further_paths"),
+            further_paths: read_further_paths(reader, fields),
             runtime: reader.choice(fields, "runtime", &RUNTIMES).map(|at| at.value),
             service: read_service(reader, fields),
         }
@@ -228,17 +228,33 @@ fn read_times(reader: &mut Reader<'_>, fields: &mut Fields<'_>, global: &Global)
 
 fn read_path(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> String {
     let Some(path) = reader.text(fields, "metrics_path") else { return "/metrics".to_owned() };
-    let sound = path.value.starts_with('/') && !path.value.chars().any(|c| c.is_whitespace() || c.is_control());
-    if !sound || path.value.contains(['?', '#']) {
-        let message = format!(
-            "expected a path from `/` for `{}`, found {}",
-            fields.path_of("metrics_path"),
-            found_text(&path.written)
-        );
+    if !is_request_path(&path.value) || path.value.contains('?') {
+        let at = fields.path_of("metrics_path");
+        let message = format!("expected a path from `/` for `{at}`, found {}", found_text(&path.written));
         let hint = path.value.contains('?').then(|| "query parameters stand under `params`".to_owned());
         reader.error(path.place, message, None, hint);
     }
     path.value
+}
+
+fn read_further_paths(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Vec<String> {
+    let items = reader.items(fields, "further_paths");
+    let mut paths = Vec::new();
+    for (node, at) in items {
+        let Some(path) = reader.text_of(node, &at) else { continue };
+        if is_request_path(&path.value) {
+            paths.push(path.value);
+        } else {
+            let message = format!("expected a path from `/` for `{at}`, found {}", found_text(&path.written));
+            reader.error(path.place, message, None, None);
+        }
+    }
+    paths
+}
+
+/// Whether a text can stand in a request line: nothing may end it early.
+fn is_request_path(path: &str) -> bool {
+    path.starts_with('/') && !path.contains('#') && !path.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 fn read_params(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> BTreeMap<String, Vec<String>> {

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::http::{Auth, read_header};
 use super::limits;
-use super::quantity::show_duration;
+use super::quantity::{show_duration, show_size};
 use super::reader::{Fields, Reader, found_text};
 use super::secret::{Secret, Sourced};
 
@@ -159,7 +159,7 @@ impl Storage {
             if let Some(size) = &size
                 && size.value < Self::SIZE_MIN
             {
-                let message = format!("`{}` cannot be {}", fields.path_of("size"), size.value);
+                let message = format!("`{}` cannot be {}", fields.path_of("size"), show_size(size.value));
                 reader.error(size.place, message, Some("64MB and more".to_owned()), None);
             }
             (time.map(|at| at.value), size.map(|at| at.value))

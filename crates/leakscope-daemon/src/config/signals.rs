@@ -5,6 +5,7 @@ use leakscope_model::{Signal, Unit};
 
 use super::reader::{Fields, Reader, words};
 use super::scrape::read_labels;
+use super::sections::last_line;
 use super::yaml::{Node, Place, Value};
 
 /// Units of sizes and what they multiply by. Decimal and binary spellings mean the same, as everywhere in this configuration.
@@ -111,10 +112,9 @@ fn check(reader: &mut Reader<'_>, place: Place, path: &str, mapping: &Mapping) -
         Ok(_) => true,
         Err(error) => {
             let message = error.to_string();
-            let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            let text = match (lines.first(), lines.last()) {
-                (Some(first), Some(last)) if lines.len() > 1 => format!("{first} {last}"),
-                _ => message.clone(),
+            let text = match message.lines().next() {
+                Some(first) if message.lines().count() > 1 => format!("{first} {}", last_line(&message)),
+                _ => message,
             };
             reader.error(place, format!("`{path}`: {text}"), None, None);
             false

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span};
 
 /// Largest file. Beyond: refused before it is parsed.
 pub(super) const FILE_BYTES_MAX: usize = 4 << 20;
@@ -65,8 +65,12 @@ pub(super) fn parse(text: &str, file: usize, problems: &mut Vec<YamlError>) -> R
         let message = format!("expected at most {FILE_BYTES_MAX} bytes of YAML, found {}", text.len());
         return Err(YamlError { place: Place { file, line: 1, column: 1, width: 1 }, message, hint: None });
     }
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    options.flow_nesting_limit = DEPTH_MAX + 1;
+    options.block_nesting_limit = DEPTH_MAX + 1;
     let mut builder = Builder {
-        parser: Parser::new_from_str(text),
+        parser: Parser::new_from_str_with_options(text, options),
         file,
         text,
         anchors: BTreeMap::new(),
@@ -208,16 +212,23 @@ impl<'a> Builder<'a, '_> {
     fn syntax_error(&self, at: Marker, info: &str) -> YamlError {
         let place = Place { file: self.file, line: at.line().max(1), column: at.col() + 1, width: 1 };
         let line = self.text.lines().nth(place.line - 1).unwrap_or_default();
-        let hint = if line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
+        let hint = if info.contains("tab") || line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
             Some("YAML is indented by spaces, never by tabs".to_owned())
         } else if line.contains("${") {
             Some("inside `{...}` and `[...]`, quote a text with a variable: `\"${VAR}\"`".to_owned())
+        } else if info.contains("mapping values") {
+            Some("a key is indented deeper than its neighbours, or a text that holds `: ` needs quotes".to_owned())
         } else if info.contains("anchor") {
             Some("quote a value that begins with `*` or `&`".to_owned())
         } else {
             None
         };
-        YamlError { place, message: format!("not YAML: {info}"), hint }
+        let message = if info.contains("recursion limit") {
+            format!("expected at most {DEPTH_MAX} levels of nesting, found more")
+        } else {
+            format!("not YAML: {info}")
+        };
+        YamlError { place, message, hint }
     }
 
     fn error(&self, span: Span, message: String, hint: Option<String>) -> YamlError {
