@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
+use super::groups::parse_target_file;
 use super::load::{glob, has_star};
 use super::problem::{ConfigErrors, Problem};
 use super::{Config, HttpClient, ScrapeConfig, WebFile};
-use crate::discovery::parse_target_file;
 
 /// What a check found.
 #[derive(Clone, Debug)]

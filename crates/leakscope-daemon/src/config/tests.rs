@@ -101,7 +101,7 @@ fn a_huge_file_is_refused_before_it_is_parsed() {
 
 #[test]
 fn more_problems_than_are_kept_are_counted() {
-    let text: String = (0..150).map(|index| format!("k{index}: 1\n")).collect();
+    let text = (0..150).map(|index| format!("k{index}: 1\n")).collect::<Vec<_>>().concat();
     let errors = Config::parse(&text, "x.yaml", &env).unwrap_err();
     assert_eq!((errors.problems.len(), errors.n_more), (100, 50));
 }
@@ -154,8 +154,7 @@ fn a_check_lists_jobs_and_finds_what_is_not_there() {
 
 /// Every key that some mapping of the configuration allows: told by the messages on a key that none does.
 fn all_keys() -> BTreeSet<String> {
-    let signals: String =
-        leakscope_model::Signal::ALL.iter().map(|signal| format!("      {}: {{zzz: 1}}\n", signal.name())).collect();
+    let signals = leakscope_model::Signal::ALL.map(|signal| format!("      {}: {{zzz: 1}}\n", signal.name())).concat();
     let text = format!(
         "zzz: 1\nglobal: {{zzz: 1}}\nscrape_configs:\n  - job_name: a\n    zzz: 1\n    basic_auth: {{zzz: 1}}\n    authorization: {{zzz: 1}}\n    tls_config: {{zzz: 1}}\n    static_configs: [{{zzz: 1}}]\n    file_sd_configs: [{{zzz: 1}}]\n    http_sd_configs: [{{zzz: 1}}]\n    relabel_configs: [{{zzz: 1}}]\n    service: {{zzz: 1}}\n    signals:\n      zzz: 1\n{signals}local_discovery: {{zzz: 1}}\nstorage: {{zzz: 1, retention: {{zzz: 1}}}}\ndetection: {{zzz: 1}}\nweb: {{zzz: 1}}\n"
     );

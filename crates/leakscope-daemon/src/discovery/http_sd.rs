@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use leakscope_model::Timestamp;
 
-use super::groups::parse_json;
 use super::static_and_file::of_groups;
 use super::{Discovered, FetchRequest, FetchResponse, SourceError};
-use crate::config::{Global, ScrapeJob, TargetGroup};
+use crate::config::{Global, ScrapeJob, TargetGroup, parse_json};
 
 /// Shortest time between two questions, whatever the server's header asks for.
 const REFRESH_INTERVAL_MIN: Duration = Duration::from_secs(1);

@@ -2,7 +2,6 @@
 
 mod doctor;
 mod facts;
-mod groups;
 mod http_sd;
 mod local;
 mod names;
@@ -14,7 +13,6 @@ mod target;
 pub(crate) use doctor::diagnose;
 pub use doctor::{Finding, Status};
 pub(crate) use facts::gather;
-pub(crate) use groups::parse_target_file;
 pub(crate) use local::Blind;
 pub(crate) use target::{Discovered, FoundTarget, resolve};
 

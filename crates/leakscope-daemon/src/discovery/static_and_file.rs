@@ -7,9 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use leakscope_model::Timestamp;
 
-use super::groups::parse_target_file;
 use super::{Discovered, SourceError};
-use crate::config::{ScrapeJob, TargetGroup, glob, read_text};
+use crate::config::{ScrapeJob, TargetGroup, glob, parse_target_file, read_text};
 
 /// How often files are looked at (name, time, size); they are read only when that changed. A shorter `refresh_interval` wins.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::{Problem, TargetGroup, check_address, read_groups};
+use super::scrape::check_address;
+use super::{Problem, TargetGroup, read_groups};
 
 /// Most targets of one list. Beyond: the list is refused.
 const TARGETS_MAX: usize = 100_000;
