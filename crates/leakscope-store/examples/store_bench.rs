@@ -33,24 +33,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cpu_before = cpu_seconds()?;
     let start = now();
     let end = write(&store, &fleet, &arguments)?;
+    let (wall_open, cpu_open) = (start.elapsed(), cpu_seconds()? - cpu_before);
+    let newest = read_days(&store, &arguments, |_| end)?;
+    let (start, cpu_before) = (now(), cpu_seconds()?);
     store.close(end)?;
-    let wall = start.elapsed();
-    let cpu = cpu_seconds()? - cpu_before;
+    let (wall, cpu) = (wall_open + start.elapsed(), cpu_open + cpu_seconds()? - cpu_before);
 
     let n_samples = (arguments.n_targets * arguments.n_points * SIGNALS.len()) as f64;
     let bytes = store.stats().file_size.0;
-    let mut reads = read_days(&store, &fleet, &arguments)?;
-    reads.sort_unstable();
-    let percentile = |share: usize| reads[(reads.len() - 1) * share / 100].as_secs_f64() * 1_000.0;
+    let span_ms = end.as_millis() - START_MS;
+    let any = read_days(&store, &arguments, |random| end.minus(millis(random.below(span_ms as u64))))?;
     verify(&store, &fleet, &arguments)?;
     write_line(&format!(
         "{{\"samples\":{n_samples},\"bytes\":{bytes},\"bytes_per_sample\":{:.3},\"cpu_s\":{cpu:.2},\"wall_s\":{:.2},\
-         \"samples_per_cpu_second\":{:.0},\"read_day_ms_p50\":{:.3},\"read_day_ms_p99\":{:.3},\"peak_rss_bytes\":{}}}",
+         \"samples_per_cpu_second\":{:.0},\"read_any_day_ms\":{},\"read_newest_day_ms\":{},\"peak_rss_bytes\":{}}}",
         bytes as f64 / n_samples,
         wall.as_secs_f64(),
         n_samples / cpu,
-        percentile(50),
-        percentile(99),
+        percentiles(any),
+        percentiles(newest),
         rss_growth_max(fleet.bytes()),
     ));
     Ok(())
@@ -83,17 +84,32 @@ fn write(store: &Store, fleet: &Fleet, arguments: &Arguments) -> Result<Timestam
     Ok(last)
 }
 
-/// How long it took to read a day of one series, many times over.
-fn read_days(store: &Store, fleet: &Fleet, arguments: &Arguments) -> Result<Vec<Duration>, Box<dyn Error>> {
+/// Median and 99th percentile in milliseconds, as JSON.
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let percentile = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1_000.0;
+    format!("{{\"p50\":{:.3},\"p99\":{:.3}}}", percentile(50), percentile(99))
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// How long it took to read the day up to `end_of` of one series, many times over.
+fn read_days(
+    store: &Store,
+    arguments: &Arguments,
+    end_of: impl Fn(&mut Random) -> Timestamp,
+) -> Result<Vec<Duration>, Box<dyn Error>> {
     let mut random = Random(arguments.seed);
     let day = Duration::from_hours(24);
     let mut times = Vec::with_capacity(N_READS);
     for _ in 0..N_READS {
         let number = random.below(arguments.n_targets as u64) as usize;
         let signal = SIGNALS[random.below(SIGNALS.len() as u64) as usize];
-        let from = fleet.targets[number].at[random.below(arguments.n_points as u64) as usize].minus(day);
+        let end = end_of(&mut random);
         let start = now();
-        let columns = store.range(id_of(number), &[signal], from, from.plus(day))?;
+        let columns = store.range(id_of(number), &[signal], end.minus(day), end)?;
         times.push(start.elapsed());
         std::hint::black_box(columns);
     }

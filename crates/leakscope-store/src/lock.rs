@@ -12,8 +12,15 @@ const LOCK_FILE: &str = "leakscope.lock";
 /// Holds the folder as long as it lives.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    /// Closed on drop, which releases the lock.
-    _file: File,
+    file: File,
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing would do, were it not for a child process that was forked and is not yet another program: it has a
+        // copy of the file and would hold the lock for that moment.
+        drop(self.file.unlock());
+    }
 }
 
 impl FolderLock {
@@ -42,7 +49,7 @@ impl FolderLock {
         let noted =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         drop(noted);
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

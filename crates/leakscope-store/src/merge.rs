@@ -13,12 +13,12 @@ use crate::packing::Effort;
 use crate::samples::insert_block;
 use crate::store::{Durability, Store, Writer, lock};
 
-/// Points of a block that is worth merging: twelve hours at 15 s. Half as many take 4 % more room, twice as many leave
+/// Points of a block that is worth merging: nearly thirteen hours at 15 s. Half as many take 4 % more room, twice as many leave
 /// more to be read from bundles.
-const MERGED_POINTS: usize = 2_880;
+const MERGED_POINTS: usize = 3_072;
 /// Nodes come due at up to this many points more, spread by their numbers, so that those which began together do not all
 /// merge in one checkpoint.
-const SPREAD_POINTS: usize = 960;
+const SPREAD_POINTS: usize = 768;
 /// A target with fewer points waits in a new bundle for the next merge, unless it fell silent.
 const FINAL_POINTS_MIN: usize = MERGED_POINTS / 2;
 /// Nodes merged in one transaction: the writer is free for others in between.

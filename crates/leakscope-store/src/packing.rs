@@ -22,8 +22,8 @@ pub(crate) enum Effort {
 
 /// Integers from here on are not exact in a float.
 const EXACT: f64 = 9_007_199_254_740_992.0;
-/// pco's level: 8 is its default; above 6 blocks of this size shrink by less than 0.1 %.
-const PCO_LEVEL: usize = 6;
+/// pco's level: 6 takes 4 % less time and 0.3 % more room, 4 takes 1.5 % more room.
+const PCO_LEVEL: usize = 8;
 /// Shorter columns take deltas in any case: what pco writes before the first value would cost more than it saves.
 const PCO_MIN: usize = 48;
 
@@ -263,7 +263,9 @@ pub(crate) fn pack_times(times: &[Timestamp], effort: Effort, out: &mut Vec<u8>)
     if times.len() < 2 {
         return TIMES_DELTA;
     }
-    let period = last.wrapping_sub(first) / (times.len() as i64 - 1);
+    // To the nearest: rounded down, a jitter at the end would make the grid drift from the scheduler's.
+    let steps = times.len() as i128 - 1;
+    let period = ((i128::from(last) - i128::from(first) + steps / 2) / steps) as i64;
     put_varint(out, zigzag(period));
     if effort == Effort::Light || times.len() < PCO_MIN {
         let mut before = first;

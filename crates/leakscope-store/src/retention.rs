@@ -47,18 +47,20 @@ impl Store {
             while self.delete_blocks(&mut retained, &Excess::Above(size_max))? {}
         }
         let incidents_from = now.minus(retention.incidents_age_max);
-        let mut writer = lock(&self.writer);
-        retained.n_incidents = self.write(&mut writer, "what retention leaves", Durability::Process, |db| {
-            let from = incidents_from.as_millis();
-            db.execute("DELETE FROM detector WHERE at_ms < ?1", [from])?;
-            db.execute(
-                "DELETE FROM target WHERE last_seen_ms < ?1
+        retained.n_incidents =
+            self.write(&mut lock(&self.writer), "what retention leaves", Durability::Process, |db| {
+                let from = incidents_from.as_millis();
+                db.execute("DELETE FROM detector WHERE at_ms < ?1", [from])?;
+                db.execute(
+                    "DELETE FROM target WHERE last_seen_ms < ?1
                      AND NOT EXISTS(SELECT 1 FROM block WHERE block.target = target.id)",
-                [from],
-            )?;
-            delete_incidents(db, from)
-        })?;
-        shrink(&writer.db).map_err(|source| StoreError::writing(&self.path, "the shrunk file", source))?;
+                    [from],
+                )?;
+                delete_incidents(db, from)
+            })?;
+        while shrink(&lock(&self.writer).db)
+            .map_err(|source| StoreError::writing(&self.path, "the shrunk file", source))?
+        {}
         Ok(retained)
     }
 
@@ -127,13 +129,13 @@ impl Excess {
     }
 }
 
-/// Gives the file's empty pages back to the disk.
-pub(crate) fn shrink(db: &Connection) -> rusqlite::Result<()> {
-    let mut vacuum = db.prepare_cached("PRAGMA incremental_vacuum")?;
+/// Gives a batch of the file's empty pages back to the disk; whether there are more.
+pub(crate) fn shrink(db: &Connection) -> rusqlite::Result<bool> {
+    let mut vacuum = db.prepare_cached("PRAGMA incremental_vacuum(2000)")?;
     let mut rows = vacuum.query([])?;
     // Each step gives one page back.
     while rows.next()?.is_some() {}
-    Ok(())
+    Ok(db.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))? > 0)
 }
 
 /// Bytes of the pages that hold something.

@@ -80,10 +80,10 @@ impl Store {
         self.make_blocks(&mut lock(&self.writer), now)?;
         self.merge_all()?;
         self.close_readers();
+        let failed = |source| StoreError::writing(&self.path, "the log's end", source);
+        while shrink(&lock(&self.writer).db).map_err(failed)? {}
         let writer = lock(&self.writer);
-        let folded =
-            shrink(&writer.db).and_then(|()| writer.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-        folded.map_err(|source| StoreError::writing(&self.path, "the log's end", source))
+        writer.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)
     }
 
     /// The readings of `signals` of one target from `from` to `to`, both included, ascending. Damaged blocks are left out
@@ -195,6 +195,7 @@ impl Store {
         self.keep_blocks(writer, now)?;
         // When the file cannot be cut its readings are replayed at the next start, and refused as not later.
         drop(writer.journal.cut(0));
+        lock(&self.condition).wrote(Part::Journal, None);
         Ok(())
     }
 
@@ -205,6 +206,9 @@ impl Store {
             (heads.blocks(), heads.ends())
         };
         if blocks.is_empty() {
+            if lock(&self.condition).is_refusing(Part::Database) {
+                self.probe(writer)?;
+            }
             lock(&self.heads).forget_to(&ends, now.minus(HEAD_IDLE_MAX));
             return Ok(());
         }
@@ -219,6 +223,13 @@ impl Store {
         }
         lock(&self.heads).forget_to(&ends, now.minus(HEAD_IDLE_MAX));
         Ok(())
+    }
+
+    /// Writes a little, to learn whether the disk takes it again.
+    fn probe(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        self.write(writer, "a probe", Durability::Disk, |db| {
+            db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES('probe', 0)", []).map(drop)
+        })
     }
 
     /// When the newest block of `target` ends, fresh ones included.
@@ -268,7 +279,10 @@ fn extend(
 ) -> Result<(), Damage> {
     let block = Block::parse(body)?;
     let mut read = Columns { at: block.times()?, values: Vec::with_capacity(signals.len()) };
-    for signal in signals {
+    for (place, signal) in signals.iter().enumerate() {
+        if signals[..place].contains(signal) {
+            continue;
+        }
         if let Some(values) = block.column(*signal)? {
             read.values.push((*signal, values));
         }

@@ -1,6 +1,13 @@
 //! The store as its users see it: real files, real processes, real full disks.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod crash;
+mod damage;
+mod disk_full;
+mod fixture;
 mod incidents;
+mod opening;
+mod retention;
 mod samples;
 mod sketch;
+mod threads;

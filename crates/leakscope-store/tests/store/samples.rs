@@ -1,27 +1,10 @@
 //! Samples come back as they were appended, whatever happened in between.
 
-use leakscope_model::{Readings, Signal, TargetId, Timestamp};
-use leakscope_store::{Appended, Columns, Store};
+use leakscope_model::{Readings, Signal, TargetId};
+use leakscope_store::{Appended, Options, Store};
 use proptest::prelude::*;
 
-use crate::sketch::{at, rss};
-
-/// A time and what was read at it; readings themselves cannot be compared, NaN is in them.
-type Point = (Timestamp, Vec<(Signal, f64)>);
-
-const EVER: (Timestamp, Timestamp) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
-
-fn everything(store: &Store, target: TargetId) -> Vec<Point> {
-    points(&store.range(target, &Signal::ALL, EVER.0, EVER.1).unwrap())
-}
-
-fn points(columns: &Columns) -> Vec<Point> {
-    columns.at.iter().enumerate().map(|(index, at)| point(*at, &columns.readings(index))).collect()
-}
-
-fn point(at: Timestamp, readings: &Readings) -> Point {
-    (at, readings.iter().collect())
-}
+use crate::sketch::{at, everything, point, points, rss};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -103,7 +86,9 @@ fn months_of_samples_are_merged_and_come_back() {
     let (from, to) = (expected[3_000].0, expected[3_100].0);
     assert_eq!(points(&store.range(TargetId(7), &[Signal::Rss], from, to).unwrap()), expected[3_000..=3_100]);
     let db = rusqlite::Connection::open(folder.path().join("leakscope.db")).unwrap();
-    let n_blocks: i64 = db.query_row("SELECT count(*) FROM block", [], |row| row.get(0)).unwrap();
+    let n_blocks: i64 = db
+        .query_row("SELECT (SELECT count(*) FROM block) + (SELECT count(*) FROM bundle)", [], |row| row.get(0))
+        .unwrap();
     assert!(n_blocks <= 6, "{n_blocks} blocks are left after merging");
 }
 
@@ -134,4 +119,34 @@ fn what_was_never_flushed_is_gone_and_what_was_is_not() {
     drop(store);
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(everything(&store, TargetId(1)), [point(at(1), &rss(1.0))]);
+}
+
+#[test]
+fn a_journal_larger_than_memory_is_taken_up_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut expected = Vec::new();
+    for number in 0..5_000 {
+        store.append(TargetId(1), at(number), &rss(number as f64));
+        expected.push(point(at(number), &rss(number as f64)));
+        if number % 100 == 99 {
+            store.flush(at(number)).unwrap();
+        }
+    }
+    drop(store);
+    let store = Store::open_with(folder.path(), Options { head_values_max: 500, ..Options::default() }).unwrap();
+    assert_eq!(everything(&store, TargetId(1)), expected);
+    assert_eq!(store.stats().dropped_samples, 0);
+}
+
+#[test]
+fn a_signal_asked_for_twice_comes_once_and_others_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let both = Readings::from_iter([(Signal::Rss, 1.0), (Signal::Threads, 2.0)]);
+    store.append(TargetId(1), at(1), &both);
+    store.checkpoint(at(1)).unwrap();
+    store.append(TargetId(1), at(2), &both);
+    let columns = store.range(TargetId(1), &[Signal::Rss, Signal::Rss], at(0), at(9)).unwrap();
+    assert_eq!((columns.at, columns.values), (vec![at(1), at(2)], vec![(Signal::Rss, vec![1.0, 1.0])]));
 }

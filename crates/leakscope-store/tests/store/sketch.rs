@@ -1,11 +1,53 @@
 //! Small values for tests.
 
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
 use leakscope_model::{
     Capture, CaptureId, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Readings, Runtime,
     Signal, Suspect, Target, TargetId, Timestamp, Transition,
 };
-use std::collections::BTreeMap;
-use std::time::Duration;
+use leakscope_store::{Columns, Store};
+
+/// A time and what was read at it; readings themselves cannot be compared, NaN is in them.
+pub(crate) type Point = (Timestamp, Vec<(Signal, f64)>);
+
+pub(crate) fn point(at: Timestamp, readings: &Readings) -> Point {
+    (at, readings.iter().collect())
+}
+
+pub(crate) fn points(columns: &Columns) -> Vec<Point> {
+    columns.at.iter().enumerate().map(|(index, at)| point(*at, &columns.readings(index))).collect()
+}
+
+/// All that the store has of a target.
+pub(crate) fn everything(store: &Store, target: TargetId) -> Vec<Point> {
+    points(&store.range(target, &Signal::ALL, at(i64::MIN), at(i64::MAX)).unwrap())
+}
+
+/// `SplitMix64`, for choices that a printed seed repeats.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// From the seed in `LEAKSCOPE_SEED`, else from one that is new each time.
+    pub(crate) fn seeded() -> Self {
+        let given = std::env::var("LEAKSCOPE_SEED").ok().and_then(|seed| seed.parse().ok());
+        Self(given.unwrap_or_else(|| RandomState::new().hash_one(0)))
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % n
+    }
+}
+
+/// A value that no codec shortens.
+pub(crate) fn noise(number: i64) -> f64 {
+    Random(number as u64).below(1 << 52) as f64
+}
 
 pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)

@@ -1,0 +1,40 @@
+//! Readers beside the writer see a history without gaps, wherever its points are on their way to the disk.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use leakscope_model::{Signal, TargetId};
+use leakscope_store::Store;
+
+use crate::sketch::{at, rss};
+
+#[test]
+fn a_reader_never_sees_a_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (appended, done) = (AtomicI64::new(-1), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..20_000_i64 {
+                store.append(TargetId(1), at(number), &rss(number as f64));
+                appended.store(number, Ordering::Release);
+                if number % 10 == 0 {
+                    store.flush(at(number)).unwrap();
+                }
+                if number % 50 == 0 {
+                    store.checkpoint(at(number)).unwrap();
+                }
+            }
+            store.close(at(20_000)).unwrap();
+            done.store(true, Ordering::Release);
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                let at_least = appended.load(Ordering::Acquire);
+                let columns = store.range(TargetId(1), &[Signal::Rss], at(0), at(i64::MAX)).unwrap();
+                assert!(columns.at.iter().zip(0..).all(|(time, number)| *time == at(number)));
+                assert!(columns.len() as i64 > at_least, "{} of {}", columns.len(), at_least + 1);
+            }
+        });
+    });
+    assert_eq!(store.stats().damaged_rows, 0);
+}
