@@ -16,8 +16,8 @@ Examples:
 #[command(name = "leakscope", version, about = ABOUT, max_term_width = 120)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub(crate) struct Cli {
-    /// When to use colours; `auto` is on a terminal, unless `NO_COLOR` is set
-    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    /// When to use colours: `always`, `never`, or `auto`: on a terminal, unless `NO_COLOR` is set
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", hide_possible_values = true)]
     pub(crate) color: Color,
 
     #[command(subcommand)]

@@ -12,10 +12,10 @@ use crate::exit::Failure;
 /// The form of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// For programs; the shape is published.
+    /// For programs; the shape is published
     Json,
 }
 

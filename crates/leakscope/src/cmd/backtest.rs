@@ -29,8 +29,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "1", value_name = "N", value_parser = parse_time_scale)]
     time_scale: f64,
 
-    /// How the result is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// How the result is printed: `text` for people, `json` for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     format: Format,
 
     /// Exit with 1 when a series was `leaking` at any time

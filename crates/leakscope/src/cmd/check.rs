@@ -30,8 +30,8 @@ enum What {
         #[arg(value_name = "FILE")]
         file: PathBuf,
 
-        /// How the result is printed
-        #[arg(long, value_enum, default_value_t)]
+        /// How the result is printed: `text` for people, `json` for programs
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
         format: Format,
     },
 }

@@ -33,12 +33,12 @@ pub(crate) struct Args {
     #[arg(long = "for", default_value = "2m", value_name = "DURATION", value_parser = parse_duration)]
     duration: Duration,
 
-    /// Which runtimes to show
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "RUNTIME,...", default_values_t = DemoRuntime::ALL)]
+    /// Which runtimes to show: some of node, python, go, java, rust [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "RUNTIME,...", default_values_t = DemoRuntime::ALL, hide_possible_values = true, hide_default_value = true)]
     runtimes: Vec<DemoRuntime>,
 
-    /// How the result is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// How the result is printed: `text` for people, `json` for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     format: Format,
 
     /// Let a second count as a second; otherwise it counts as a minute for the detector

@@ -17,8 +17,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub(crate) struct Args {
-    /// How the result is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// How the result is printed: `text` for people, `json` for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     format: Format,
 }
 

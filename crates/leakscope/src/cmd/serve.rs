@@ -36,12 +36,26 @@ pub(crate) struct Args {
     #[arg(long = "storage.path", value_name = "DIR", env = "LEAKSCOPE_STORAGE_PATH")]
     storage_path: Option<PathBuf>,
 
-    /// What is logged
-    #[arg(long = "log.level", value_enum, default_value_t, value_name = "LEVEL", env = "LEAKSCOPE_LOG_LEVEL")]
+    /// What is logged: `debug`, `info`, `warn` or `error`
+    #[arg(
+        long = "log.level",
+        value_enum,
+        default_value_t,
+        value_name = "LEVEL",
+        hide_possible_values = true,
+        env = "LEAKSCOPE_LOG_LEVEL"
+    )]
     log_level: Level,
 
-    /// How it is logged
-    #[arg(long = "log.format", value_enum, default_value_t, value_name = "FORMAT", env = "LEAKSCOPE_LOG_FORMAT")]
+    /// How it is logged: `logfmt` or `json`
+    #[arg(
+        long = "log.format",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        env = "LEAKSCOPE_LOG_FORMAT"
+    )]
     log_format: LogFormat,
 
     /// Serve other hosts without any authentication

@@ -23,8 +23,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     server: ServerArgs,
 
-    /// How the result is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// How the result is printed: `text` for people, `json` for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     format: Format,
 }
 

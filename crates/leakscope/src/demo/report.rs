@@ -10,6 +10,9 @@ use super::runtime::DemoRuntime;
 use super::watching::Seen;
 use crate::output::{style, table};
 
+/// Reasons told of a service that was judged wrong.
+const REASONS_TOLD: usize = 2;
+
 /// The published result of a demo.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -33,6 +36,9 @@ struct Row {
     suspect: Option<()>,
     #[serde(skip)]
     judged_right: bool,
+    /// Only for people.
+    #[serde(skip)]
+    reasons: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,16 +75,18 @@ impl Report {
         );
         for row in &self.services {
             let _ = writeln!(text, "  {}", row.sentence());
+            let told = if row.judged_right { 0 } else { REASONS_TOLD };
+            for reason in row.reasons.iter().take(told) {
+                let _ = writeln!(text, "      {reason}");
+            }
         }
         for Skipped { runtime, reason } in &self.skipped {
             let _ = writeln!(text, "  - {runtime} skipped: {reason}");
         }
         if time_scale > 1.0 {
-            let _ = writeln!(
-                text,
-                "One second counted as {time_scale} s: growth an hour is growth in {} s here.",
-                3_600.0 / time_scale
-            );
+            let real_s = 3_600.0 / time_scale;
+            let _ =
+                writeln!(text, "One second counted as {time_scale} s: what grows in an hour (/h) grew in {real_s} s.");
         }
         text
     }
@@ -98,6 +106,7 @@ impl Row {
             growth_bytes_per_request: seen.verdict.growth_bytes_per_request.map(|growth| growth.mid),
             suspect: None,
             judged_right: seen.judged_right(),
+            reasons: seen.verdict.reasons.clone(),
         }
     }
 
