@@ -5,13 +5,14 @@ use std::fmt;
 use leakscope_model::State;
 
 use crate::detector::{Detector, Role};
-use crate::evidence::{Evidence, Test};
+use crate::evidence::Test;
 use crate::life::Life;
 use crate::ring::Ring;
+use crate::stats::MAX;
 use crate::track::{Held, Track};
 
 /// First byte of a checkpoint. A detector with other state gets another number; old checkpoints are then refused and the detector starts anew.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are not a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,13 @@ impl<'a> Codec<'a> {
         Some(())
     }
 
+    fn flag(&mut self, value: &mut bool) -> Option<()> {
+        let mut raw = u8::from(*value);
+        self.u8(&mut raw)?;
+        *value = raw == 1;
+        (raw <= 1).then_some(())
+    }
+
     fn u32(&mut self, value: &mut u32) -> Option<()> {
         let mut raw = value.to_le_bytes();
         self.bytes(&mut raw)?;
@@ -162,7 +170,8 @@ impl Detector {
         codec.option(&mut self.limit, Codec::f64)?;
         codec.i64(&mut self.life_began_ms)?;
         codec.option(&mut self.last_ms, Codec::i64)?;
-        codec.option(&mut self.gc_count, Codec::f64)?;
+        codec.f64(&mut self.resident)?;
+        codec.f64(&mut self.heap_max)?;
         codec.option(&mut self.below_since_ms, Codec::i64)?;
         codec.u32(&mut self.n_grown)
     }
@@ -182,12 +191,15 @@ impl Track {
         for ring in &mut self.rings {
             ring.visit(codec)?;
         }
+        self.tops.visit(codec)?;
         for held in &mut self.held {
             held.visit(codec)?;
         }
         codec.f64(&mut self.last)?;
+        codec.flag(&mut self.sparse)?;
         codec.f64(&mut self.excess)?;
-        codec.f64(&mut self.open_peak)
+        codec.f64(&mut self.open_peak)?;
+        codec.f64(&mut self.lowest)
     }
 }
 
@@ -197,25 +209,12 @@ impl Ring {
         codec.option(&mut self.open, Codec::i64)?;
         codec.f32(&mut self.open_value)?;
         codec.u32(&mut self.n_closed)?;
-        for place in 0..self.held() {
-            codec.f32(&mut self.values[place])?;
-        }
-        Some(())
+        self.values.resize((self.n_closed as usize).min(MAX), f32::NAN);
+        self.values.iter_mut().try_for_each(|value| codec.f32(value))
     }
 }
 
 impl Held {
-    fn visit(&mut self, codec: &mut Codec<'_>) -> Option<()> {
-        let mut looked_at = u8::from(self.evidence.n_blocks > 0);
-        codec.u8(&mut looked_at)?;
-        if looked_at > 0 {
-            self.evidence.visit(codec)?;
-        }
-        codec.option(&mut self.since_ms, Codec::i64)
-    }
-}
-
-impl Evidence {
     fn visit(&mut self, codec: &mut Codec<'_>) -> Option<()> {
         let tests = [
             Test::Amplitude,
@@ -227,29 +226,15 @@ impl Evidence {
             Test::Horizon,
             Test::Novelty,
         ];
+        codec.f32(&mut self.ratio)?;
         let mut test = tests.iter().position(|test| *test == self.weakest)? as u8;
         codec.u8(&mut test)?;
         self.weakest = *tests.get(usize::from(test))?;
-        codec.i64(&mut self.from_ms)?;
-        codec.i64(&mut self.to_ms)?;
-        codec.u32(&mut self.n_blocks)?;
-        codec.u32(&mut self.n_records)?;
-        for value in [
-            &mut self.ratio,
-            &mut self.level,
-            &mut self.slope,
-            &mut self.slope_low,
-            &mut self.slope_high,
-            &mut self.z,
-            &mut self.e_value,
-            &mut self.tail_over_head,
-            &mut self.step_share,
-            &mut self.load_share,
-            &mut self.least,
-            &mut self.requests_per_hour,
-        ] {
-            codec.f64(value)?;
+        codec.u8(&mut self.n_blocks)?;
+        codec.u8(&mut self.n_points)?;
+        if usize::from(self.n_blocks) > MAX {
+            return None;
         }
-        Some(())
+        codec.option(&mut self.since_ms, Codec::i64)
     }
 }

@@ -7,7 +7,7 @@ use leakscope_model::{
 };
 
 use crate::detector::Role;
-use crate::evidence::{Evidence, Test};
+use crate::evidence::{Evidence, Test, threshold};
 use crate::track::Finding;
 
 /// The strongest finding on one role, and the signal that stood for it.
@@ -18,6 +18,8 @@ pub(crate) struct Candidate {
     pub(crate) finding: Finding,
     pub(crate) floor: f64,
     pub(crate) excess: f64,
+    /// What the signal shows beyond what the role counts.
+    pub(crate) offset: f64,
     /// Why it may not alarm by itself.
     pub(crate) capped: Option<Cap>,
 }
@@ -43,8 +45,9 @@ impl Candidate {
         if state < State::Recovered {
             return Kind::Unknown;
         }
-        match (self.role, self.finding.evidence.weakest) {
-            _ if self.capped.is_some_and(|cap| matches!(cap, Cap::Flat(_))) => Kind::Fragmentation,
+        match (self.role, self.finding.held.weakest) {
+            (Role::Resident, _) if self.capped.is_some_and(|cap| matches!(cap, Cap::Flat(_))) => Kind::Fragmentation,
+            (Role::Native, Test::Pace | Test::Records | Test::Step) if self.finding.score < 1.0 => Kind::Fragmentation,
             (_, Test::Load) if self.finding.score < 1.0 => Kind::LoadGrowth,
             (_, Test::Pace) if self.finding.score < 1.0 => Kind::CacheFill,
             (Role::Live | Role::Heap, _) => Kind::Managed,
@@ -57,12 +60,20 @@ impl Candidate {
 }
 
 /// The verdict on a target in `state`, decided by `candidate`.
-pub(crate) fn verdict(state: State, score: f64, candidate: &Candidate, limit: Option<f64>, n_grown: u32) -> Verdict {
-    let evidence = candidate.finding.evidence;
+///
+/// `left` is what is left until the limit.
+pub(crate) fn verdict(
+    state: State,
+    score: f64,
+    candidate: &Candidate,
+    evidence: &Evidence,
+    left: Option<f64>,
+    n_grown: u32,
+) -> Verdict {
     let bytes = candidate.signal.unit() == Unit::Bytes;
     let grows = state >= State::Suspect;
-    let growth = (grows && bytes).then(|| growth(&evidence));
-    let mut reasons = reasons(state, candidate, growth.as_ref());
+    let growth = (grows && bytes).then(|| growth(evidence));
+    let mut reasons = reasons(state, candidate, evidence, growth.as_ref());
     if n_grown > 0 {
         reasons.push(Reason::Recurs { lives: n_grown });
     }
@@ -72,9 +83,11 @@ pub(crate) fn verdict(state: State, score: f64, candidate: &Candidate, limit: Op
         kind: candidate.kind(state),
         signal: Some(candidate.signal),
         growth,
-        time_to_limit: limit.filter(|_| grows && bytes).and_then(|limit| time_to_limit(candidate, limit)),
+        time_to_limit: left
+            .filter(|_| grows && bytes)
+            .and_then(|left| time_to_limit(evidence, left - candidate.excess)),
         since: grows.then(|| Timestamp::from_millis(evidence.from_ms)),
-        fit: grows.then(|| fit(&evidence)),
+        fit: grows.then(|| fit(candidate, evidence)),
         reasons,
     }
 }
@@ -86,43 +99,38 @@ fn growth(evidence: &Evidence) -> Growth {
     Growth { per_hour: per_hour.map(BytesPerHour), per_request }
 }
 
-fn fit(evidence: &Evidence) -> Fit {
+fn fit(candidate: &Candidate, evidence: &Evidence) -> Fit {
     Fit {
         from: Timestamp::from_millis(evidence.from_ms),
         to: Timestamp::from_millis(evidence.to_ms),
-        level: evidence.level,
+        level: candidate.offset + evidence.level,
         per_hour: Interval { low: evidence.slope_low, mid: evidence.slope, high: evidence.slope_high },
     }
 }
 
 /// A process dies at a peak, not at a floor, so what peaks add is taken off first. An end that is never met is [`Duration::MAX`].
-fn time_to_limit(candidate: &Candidate, limit: f64) -> Option<Interval<Duration>> {
-    let evidence = candidate.finding.evidence;
-    if evidence.slope <= 0.0 || limit <= 0.0 {
+fn time_to_limit(evidence: &Evidence, left: f64) -> Option<Interval<Duration>> {
+    if evidence.slope <= 0.0 {
         return None;
     }
-    let left = (limit - candidate.floor - candidate.excess).max(0.0);
+    let left = left.max(0.0);
     let after = |slope: f64| {
-        if slope > 0.0 {
-            Duration::try_from_secs_f64(left / slope * 3_600.0).unwrap_or(Duration::MAX)
-        } else {
-            Duration::MAX
-        }
+        if slope > 0.0 { hours(left / slope) } else { Duration::MAX }
     };
     Some(Interval { low: after(evidence.slope_high), mid: after(evidence.slope), high: after(evidence.slope_low) })
 }
 
-fn reasons(state: State, candidate: &Candidate, growth: Option<&Growth>) -> Vec<Reason> {
-    let evidence = candidate.finding.evidence;
+fn reasons(state: State, candidate: &Candidate, evidence: &Evidence, growth: Option<&Growth>) -> Vec<Reason> {
     let signal = candidate.signal;
     if state < State::Suspect {
-        return why_not(state, candidate);
+        return why_not(state, candidate, evidence);
     }
-    let to = evidence.level + evidence.growth();
+    let from = candidate.offset + evidence.level;
+    let to = from + evidence.growth();
     let over = Duration::from_millis((evidence.to_ms - evidence.from_ms).max(0) as u64);
     let mut reasons = vec![
-        Reason::FloorGrew { signal, from: evidence.level, to, over },
-        Reason::Records { records: evidence.n_records, blocks: evidence.n_blocks, e_value: evidence.e_value },
+        Reason::FloorGrew { signal, from, to, over },
+        Reason::Records { records: evidence.n_records, blocks: evidence.n_points as u32, e_value: evidence.e_value },
         Reason::Trend { z: evidence.z },
     ];
     reasons
@@ -131,43 +139,43 @@ fn reasons(state: State, candidate: &Candidate, growth: Option<&Growth>) -> Vec<
         Some(Cap::NoCollection) => reasons.insert(1, Reason::NoCollection),
         Some(Cap::Flat(flat)) => reasons.insert(1, Reason::OtherFlat { grows: signal, flat }),
         None if candidate.finding.score >= 1.0 => {
-            reasons.push(Reason::Sustained { tail_over_head: evidence.tail_over_head });
+            reasons.push(Reason::Sustained { tail_over_head: evidence.pace });
         }
-        None => reasons.insert(1, weakness(candidate)),
+        None => reasons.insert(1, weakness(candidate, evidence)),
     }
     reasons
 }
 
 /// What keeps a suspect from being an alarm.
-fn weakness(candidate: &Candidate) -> Reason {
+fn weakness(candidate: &Candidate, evidence: &Evidence) -> Reason {
     let finding = candidate.finding;
-    let evidence = finding.evidence;
     if evidence.ratio >= 1.0 {
         return Reason::Holding { held: finding.holding, want: finding.must_hold };
     }
     match evidence.weakest {
-        Test::Pace => Reason::Decelerates { tail_over_head: evidence.tail_over_head },
+        Test::Pace => Reason::Decelerates { tail_over_head: evidence.pace },
         Test::Step => Reason::Step { share: evidence.step_share },
         Test::Load => Reason::FollowsLoad { share: evidence.load_share },
         Test::Amplitude => {
             Reason::TooSmall { grew: evidence.growth(), least: evidence.least, signal: candidate.signal }
         }
         Test::Horizon => Reason::FarAway {
-            time_to_limit: Duration::try_from_secs_f64(
-                12.0 * evidence.hours() * 3_600.0 / evidence.ratio.max(f64::MIN_POSITIVE),
-            )
-            .unwrap_or(Duration::MAX),
-            horizon: Duration::try_from_secs_f64(12.0 * evidence.hours() * 3_600.0).unwrap_or(Duration::MAX),
+            time_to_limit: hours(evidence.hours_left),
+            horizon: hours(threshold::HORIZON * evidence.hours()),
         },
         Test::Records | Test::Trend | Test::Novelty => Reason::Trend { z: evidence.z },
     }
 }
 
-fn why_not(state: State, candidate: &Candidate) -> Vec<Reason> {
-    let level = Reason::Level { signal: candidate.signal, floor: candidate.floor };
+fn hours(hours: f64) -> Duration {
+    Duration::try_from_secs_f64(hours * 3_600.0).unwrap_or(Duration::MAX)
+}
+
+fn why_not(state: State, candidate: &Candidate, evidence: &Evidence) -> Vec<Reason> {
+    let level = Reason::Level { signal: candidate.signal, floor: candidate.offset + candidate.floor };
     match state {
         State::Recovered => vec![Reason::Stopped { signal: candidate.signal }, level],
-        _ if candidate.finding.evidence.ratio >= 0.3 => vec![weakness(candidate), level],
+        _ if evidence.ratio >= 0.3 => vec![weakness(candidate, evidence), level],
         _ => vec![level],
     }
 }

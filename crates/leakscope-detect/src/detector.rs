@@ -3,11 +3,11 @@
 use leakscope_model::{Readings, Reason, Signal, State, Timestamp, Verdict};
 
 use crate::combine::{self, Candidate, Cap};
-use crate::evidence::Context;
+use crate::evidence::{Context, Nature};
 use crate::life::Life;
 use crate::load::Load;
 use crate::ring::MINUTE_MS;
-use crate::track::{SCALES, Track};
+use crate::track::{Finding, Track};
 
 /// What a growth would mean. One track each, on the best signal that the target shows for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub(crate) enum Role {
     Heap,
     /// Buffers that the heap owns outside of itself.
     External,
-    /// Resident memory beyond the managed heap.
+    /// Resident memory beyond what the managed heap has ever used.
     Native,
     /// All resident memory.
     Resident,
@@ -39,8 +39,15 @@ impl Role {
         Self::Descriptors,
     ];
 
-    fn bytes(self) -> bool {
-        !matches!(self, Self::Tasks | Self::Threads | Self::Descriptors)
+    fn nature(self) -> Nature {
+        match self {
+            Self::Live => Nature::Live,
+            Self::Heap => Nature::Heap,
+            Self::External => Nature::Exact,
+            Self::Native => Nature::Unused,
+            Self::Resident => Nature::Resident,
+            Self::Tasks | Self::Threads | Self::Descriptors => Nature::Count,
+        }
     }
 }
 
@@ -59,7 +66,7 @@ const CLOCK_BACK_MS: i64 = 60 * MINUTE_MS;
 
 /// The detector of one target. Feed it scrapes in ascending time; ask it for its verdict at any moment.
 ///
-/// Memory: at most eight tracks of about 2 KiB, made when their signal first shows. A sample costs a few comparisons per signal;
+/// Memory: at most eight tracks of 0.8 to 1.6 KiB, made when their signal first shows. A sample costs a few comparisons per signal;
 /// once a minute the windows are tested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detector {
@@ -71,7 +78,10 @@ pub struct Detector {
     pub(crate) limit: Option<f64>,
     pub(crate) life_began_ms: i64,
     pub(crate) last_ms: Option<i64>,
-    pub(crate) gc_count: Option<f64>,
+    /// The last resident set; 0 before the first.
+    pub(crate) resident: f64,
+    /// The most that the heap used in this life.
+    pub(crate) heap_max: f64,
     /// Since when the evidence of a leak has been below [`OVER`].
     pub(crate) below_since_ms: Option<i64>,
     /// Earlier lives that ended while they leaked.
@@ -82,14 +92,15 @@ impl Default for Detector {
     fn default() -> Self {
         Self {
             tracks: Default::default(),
-            load: Load::new(&SCALES),
+            load: Load::default(),
             life: Life::default(),
             state: State::TooEarly,
             score: 0.0,
             limit: None,
             life_began_ms: 0,
             last_ms: None,
-            gc_count: None,
+            resident: 0.0,
+            heap_max: 0.0,
             below_since_ms: None,
             n_grown: 0,
         }
@@ -149,7 +160,14 @@ impl Detector {
                 reasons: vec![Reason::Warming { blocks: n_blocks, want: EARLY_BLOCKS }],
                 ..Verdict::default()
             },
-            Some(candidate) => combine::verdict(self.state, self.score, &candidate, self.limit, self.n_grown),
+            Some(candidate) => {
+                let evidence = self
+                    .track(candidate.role)
+                    .map(|track| track.evidence(&candidate.finding, self.context(candidate.role)))
+                    .unwrap_or_default();
+                let left = self.limit.map(|limit| limit - self.used(candidate.role));
+                combine::verdict(self.state, self.score, &candidate, &evidence, left, self.n_grown)
+            }
         }
     }
 
@@ -164,10 +182,11 @@ impl Detector {
     fn begin_life(&mut self, at_ms: i64) {
         self.n_grown = self.n_grown.saturating_add(u32::from(self.state == State::Leaking));
         self.tracks = Default::default();
-        self.load = Load::new(&SCALES);
+        self.load = Load::default();
         self.state = State::TooEarly;
         self.score = 0.0;
-        self.gc_count = None;
+        self.resident = 0.0;
+        self.heap_max = 0.0;
         self.below_since_ms = None;
         self.life_began_ms = at_ms;
         self.last_ms = Some(at_ms);
@@ -175,28 +194,53 @@ impl Detector {
 
     /// `true` when a block closed on any track.
     fn observe_tracks(&mut self, at_ms: i64, readings: &Readings) -> bool {
-        let collected = self.collected(readings);
+        self.resident = resident(readings).unwrap_or(self.resident);
+        self.heap_max = self.heap_max.max(readings.get(Signal::HeapUsed).unwrap_or(0.0));
         let mut closed = false;
         for role in Role::ALL {
-            let Some(value) = value_of(role, readings, collected) else { continue };
-            let context = Context {
-                warm_ms: self.life_began_ms.saturating_add(WARM_UP_MINUTES * MINUTE_MS),
-                limit: self.limit.filter(|limit| role.bytes() && *limit > value),
-                bytes: role.bytes(),
-                load: &self.load,
-            };
-            let track = self.tracks[role as usize].get_or_insert_with(Box::default);
-            closed |= track.observe(at_ms, value, context);
+            let Some(value) = self.value_of(role, readings) else { continue };
+            // The track is taken out while it looks at the rest of the detector.
+            let mut track = self.tracks[role as usize].take().unwrap_or_default();
+            closed |= track.observe(at_ms, value, self.context(role));
+            self.tracks[role as usize] = Some(track);
         }
         closed
     }
 
-    /// Whether a collection ended since the last scrape.
-    fn collected(&mut self, readings: &Readings) -> bool {
-        let count = readings.get(Signal::GcCount);
-        let collected = matches!((self.gc_count, count), (Some(before), Some(now)) if now > before);
-        self.gc_count = count.or(self.gc_count);
-        collected
+    /// The value that stands for a role in one scrape.
+    ///
+    /// Native memory is what is resident beyond the heap that the runtime has obtained, or beyond the most that it has ever used:
+    /// pages that garbage once touched may stay resident. It can be negative, since not all of that heap need be resident.
+    fn value_of(&self, role: Role, readings: &Readings) -> Option<f64> {
+        match role {
+            Role::Live => readings.get(Signal::HeapAfterGc),
+            Role::Heap => readings.get(Signal::HeapUsed),
+            Role::External => readings.get(Signal::External),
+            Role::Native => {
+                let used = readings.get(Signal::HeapUsed).map(|_| self.heap_max);
+                Some(resident(readings)? - readings.get(Signal::HeapCommitted).or(used)?)
+            }
+            Role::Resident => resident(readings),
+            Role::Tasks => readings.get(Signal::Tasks),
+            Role::Threads => readings.get(Signal::Threads),
+            Role::Descriptors => readings.get(Signal::FileDescriptors),
+        }
+    }
+
+    fn context(&self, role: Role) -> Context<'_> {
+        Context {
+            warm_ms: self.life_began_ms.saturating_add(WARM_UP_MINUTES * MINUTE_MS),
+            nature: role.nature(),
+            limit: self.limit.filter(|_| role.nature() != Nature::Count),
+            left: self.limit.map(|limit| limit - self.used(role)).filter(|left| *left > 0.0),
+            resident: self.resident,
+            load: &self.load,
+        }
+    }
+
+    /// What counts against the limit: the resident set, or the role's own floor where that is more.
+    fn used(&self, role: Role) -> f64 {
+        self.resident.max(self.track(role).map_or(0.0, Track::floor))
     }
 
     fn n_blocks(&self) -> u32 {
@@ -240,13 +284,15 @@ impl Detector {
         let mut deciding: Option<Candidate> = None;
         for role in Role::ALL {
             let Some(track) = self.track(role) else { continue };
+            let finding = track.best(at_ms);
             let candidate = Candidate {
                 role,
                 signal: signal_of(role),
-                finding: track.best(at_ms),
+                finding,
                 floor: track.floor(),
                 excess: track.excess,
-                capped: self.cap(role, at_ms),
+                offset: if role == Role::Native { self.resident - track.last } else { 0.0 },
+                capped: self.cap(role, &finding),
             };
             if deciding.as_ref().is_none_or(|best| candidate.score() > best.score()) {
                 deciding = Some(candidate);
@@ -257,25 +303,52 @@ impl Detector {
 
     /// What forbids a role to alarm by itself: garbage looks like growth until it is collected, and a heap that keeps
     /// its pages looks like growth of the resident set for as long as it likes.
-    fn cap(&self, role: Role, at_ms: i64) -> Option<Cap> {
+    fn cap(&self, role: Role, finding: &Finding) -> Option<Cap> {
+        if finding.score < SUSPECT {
+            return None;
+        }
         match role {
-            Role::Live | Role::External | Role::Native | Role::Tasks | Role::Threads | Role::Descriptors => None,
-            Role::Heap => {
-                let live_is_flat = self.track(Role::Live).is_some_and(|live| live.best(at_ms).score < SUSPECT);
-                let resident_is_flat = self.track(Role::Resident).is_some_and(|all| all.best(at_ms).score < OVER);
-                if live_is_flat || (self.gc_count.is_some() && self.track(Role::Live).is_none()) {
-                    Some(Cap::NoCollection)
-                } else {
-                    resident_is_flat.then_some(Cap::Flat(Signal::Rss))
-                }
+            Role::Live if finding.few() => {
+                let all = self.track(Role::Resident).or(self.track(Role::Heap))?;
+                let follows = follows(all, self.track(Role::Live)?, finding, 0.0);
+                (!follows).then_some(Cap::Flat(if self.resident > 0.0 { Signal::Rss } else { Signal::HeapUsed }))
             }
-            Role::Resident => {
-                let inner = [Role::Live, Role::Heap].into_iter().find(|role| self.track(*role).is_some())?;
-                let flat = self.track(inner).is_some_and(|track| track.best(at_ms).score < SUSPECT);
-                if flat { Some(Cap::Flat(signal_of(inner))) } else { Some(Cap::NoCollection) }
+            Role::Live | Role::External | Role::Native | Role::Tasks | Role::Threads | Role::Descriptors => None,
+            Role::Heap | Role::Resident => {
+                let live = self.track(Role::Live);
+                let heap = self.track(Role::Heap);
+                if role == Role::Resident && live.is_none() && heap.is_none() {
+                    return None;
+                }
+                match live.filter(|live| live.rise(finding).is_some()) {
+                    Some(live) if follows(live, self.track(role)?, finding, CONCORDANT) => None,
+                    Some(_) => Some(Cap::Flat(Signal::HeapAfterGc)),
+                    // No collection in the window. Between two of them a heap grows to twice its size and seldom beyond.
+                    None => {
+                        let doubled = heap.is_some_and(|heap| heap.floor() >= 2.0 * heap.lowest);
+                        (!doubled).then_some(Cap::NoCollection)
+                    }
+                }
             }
         }
     }
+}
+
+/// Least concordance of what should rise together.
+const CONCORDANT: f64 = 0.6;
+/// Least part of a growth that another signal must share.
+const SHARED: f64 = 0.4;
+
+/// Whether `other` rises along with `track` in a finding's window.
+fn follows(other: &Track, track: &Track, finding: &Finding, concordance: f64) -> bool {
+    match (other.rise(finding), track.rise(finding)) {
+        (Some(other), Some(rise)) => other.by >= SHARED * rise.by && other.concordance >= concordance,
+        _ => false,
+    }
+}
+
+fn resident(readings: &Readings) -> Option<f64> {
+    readings.get(Signal::AnonRss).or(readings.get(Signal::Rss))
 }
 
 /// The signal that a role is called by in verdicts.
@@ -288,23 +361,5 @@ fn signal_of(role: Role) -> Signal {
         Role::Tasks => Signal::Tasks,
         Role::Threads => Signal::Threads,
         Role::Descriptors => Signal::FileDescriptors,
-    }
-}
-
-/// The value that stands for a role in one scrape.
-///
-/// Live heap is taken as the runtime reports it, else as the heap in use right after a collection. Native memory is what
-/// is resident beyond the heap that the runtime has obtained: a lower bound, since not all of that heap need be resident.
-fn value_of(role: Role, readings: &Readings, collected: bool) -> Option<f64> {
-    let resident = readings.get(Signal::AnonRss).or(readings.get(Signal::Rss));
-    match role {
-        Role::Live => readings.get(Signal::HeapAfterGc).or(readings.get(Signal::HeapUsed).filter(|_| collected)),
-        Role::Heap => readings.get(Signal::HeapUsed),
-        Role::External => readings.get(Signal::External),
-        Role::Native => Some((resident? - readings.get(Signal::HeapCommitted)?).max(0.0)),
-        Role::Resident => resident,
-        Role::Tasks => readings.get(Signal::Tasks),
-        Role::Threads => readings.get(Signal::Threads),
-        Role::Descriptors => readings.get(Signal::FileDescriptors),
     }
 }

@@ -2,42 +2,75 @@
 
 use crate::load::Load;
 use crate::ring::{MINUTE_MS, Ring};
-use crate::stats::{self, MAX, Points};
+use crate::stats::{self, Line, MAX, Pace, Points};
 
 /// What must hold for an alarm. Each test gives its statistic over its threshold.
-mod threshold {
-    /// The record test's e-value, as a power of ten: reached by chance in one series of ten thousand.
-    pub(super) const LOG10_E: f64 = 4.0;
+pub(crate) mod threshold {
+    /// The record test's e-value, as a power of ten. Exchangeable floors reach it once in ten million series; floors that
+    /// depend on each other, as real ones do, much more often.
+    pub(crate) const LOG10_E: f64 = 7.0;
+    /// The same for live heap, which is measured without garbage and seldom.
+    pub(crate) const LOG10_E_LIVE: f64 = 4.0;
     /// Corrected Mann–Kendall z.
-    pub(super) const Z: f64 = 3.5;
+    pub(crate) const Z: f64 = 3.5;
     /// Lower end of the slope's interval over the slope.
-    pub(super) const SLOPE_LOW: f64 = 0.3;
+    pub(crate) const SLOPE_LOW: f64 = 0.3;
     /// Growth over the noise of a difference of two floors.
-    pub(super) const SIGMAS: f64 = 3.0;
-    /// Growth over the limit.
-    pub(super) const OF_LIMIT: f64 = 0.01;
-    /// Growth over the level.
-    pub(super) const OF_LEVEL: f64 = 0.03;
+    pub(crate) const SIGMAS: f64 = 3.0;
+    /// Growth over the level, and over the resident set.
+    pub(crate) const OF_LEVEL: f64 = 0.03;
+    /// Growth over the limit: a process of a few MiB under a limit of GiB is nobody's worry.
+    pub(crate) const OF_LIMIT: f64 = 0.0025;
+    /// Growth over the level where fewer than [`FEW`] collections speak.
+    pub(crate) const OF_LEVEL_FEW: f64 = 0.1;
     /// Growth of a count over its level.
-    pub(super) const OF_COUNT: f64 = 0.5;
+    pub(crate) const OF_COUNT: f64 = 0.5;
     /// Least growth of a count.
-    pub(super) const COUNT: f64 = 24.0;
+    pub(crate) const COUNT: f64 = 24.0;
     /// Second half's slope over the first half's.
-    pub(super) const TAIL_OVER_HEAD: f64 = 0.6;
+    pub(crate) const PACE: f64 = 0.6;
+    /// The same where pages that nobody uses would explain the growth.
+    pub(crate) const PACE_UNUSED: f64 = 0.85;
+    /// The same where fewer than [`FEW`] collections speak.
+    pub(crate) const PACE_FEW: f64 = 0.7;
+    /// Upper end of the pace's interval: a curve that surely bends is no line, however little it bends.
+    pub(crate) const PACE_HIGH: f64 = 0.98;
+    /// Where pages that nobody uses would explain the growth: least share of floors that are records.
+    pub(crate) const EVEN: f64 = 0.75;
+    /// Part of the rise that must stand above all that came before the window.
+    pub(crate) const NEW: f64 = 0.25;
     /// Largest single rise over the growth.
-    pub(super) const STEP: f64 = 0.4;
+    pub(crate) const STEP: f64 = 0.4;
+    /// The same where pages that nobody uses would explain the growth: allocators take them by the arena.
+    pub(crate) const STEP_UNUSED: f64 = 0.2;
     /// Share of the growth that the load may explain.
-    pub(super) const LOAD: f64 = 0.5;
-    /// Time to the limit in lengths of the window.
-    pub(super) const HORIZON: f64 = 12.0;
+    pub(crate) const LOAD: f64 = 0.5;
+    /// Time to the limit, or to twice the level, in lengths of the window.
+    pub(crate) const HORIZON: f64 = 14.0;
+    /// Share of floors that are records, for growth to be called clean.
+    pub(crate) const CLEAN: f64 = 0.9;
+    /// Levels that growth must gain within the horizon; clean growth one where nothing else tells what is much.
+    pub(crate) const LEVELS: f64 = 4.0;
+    /// Live heap: the least collections that show a trend.
+    pub(crate) const POINTS: usize = 5;
+    /// Live heap: below this many collections the growth must be large and the resident set must follow.
+    pub(crate) const FEW: usize = 9;
 }
 
 /// Ratios beyond this say no more.
 const CEILING: f64 = 3.0;
 /// What a window that fails a yes-or-no test can reach.
 const FAILED: f64 = 0.6;
+/// Below this the remaining tests are not worth their cost.
+const HOPELESS: f64 = 0.3;
 /// Least share of a window's blocks that must hold a sample.
 const COVERED: f64 = 0.6;
+
+/// Points that the time before a window must show, to be compared with it.
+const LEAST_BEFORE: usize = 6;
+
+/// Days back that a floor must be new in: a week and the day before.
+const DAYS: usize = 8;
 
 /// The test that a window passes by the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,7 +94,9 @@ pub(crate) struct Evidence {
     pub(crate) weakest: Test,
     pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
-    pub(crate) n_blocks: u32,
+    /// Blocks that the window spans, and those of them that hold a value.
+    pub(crate) n_blocks: usize,
+    pub(crate) n_points: usize,
     /// Fitted floor at `from_ms`.
     pub(crate) level: f64,
     /// Slope an hour, with its 95 % interval.
@@ -71,11 +106,13 @@ pub(crate) struct Evidence {
     pub(crate) z: f64,
     pub(crate) n_records: u32,
     pub(crate) e_value: f64,
-    pub(crate) tail_over_head: f64,
+    pub(crate) pace: f64,
     pub(crate) step_share: f64,
     pub(crate) load_share: f64,
     /// The least growth that counts.
     pub(crate) least: f64,
+    /// Hours until the limit or twice the level, at this slope.
+    pub(crate) hours_left: f64,
     /// Requests an hour in the window; 0 when unknown.
     pub(crate) requests_per_hour: f64,
 }
@@ -89,6 +126,13 @@ impl Evidence {
         self.slope * self.hours()
     }
 
+    fn or_better(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.ratio > self.ratio || self.n_blocks == 0 => other,
+            _ => self,
+        }
+    }
+
     fn lower(&mut self, ratio: f64, test: Test) {
         if ratio < self.ratio {
             self.ratio = ratio.max(0.0);
@@ -97,42 +141,89 @@ impl Evidence {
     }
 }
 
+/// How a signal behaves, and so what its growth must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// What collections left: exact, but a value comes with each collection and not with each scrape. A few must do.
+    Live,
+    /// A heap with garbage.
+    Heap,
+    /// Bytes that the runtime itself counts.
+    Exact,
+    /// Resident memory.
+    Resident,
+    /// Resident memory that the heap does not explain. Pages that nobody uses would: it must be even and keep its pace strictly.
+    Unused,
+    /// Things that are counted.
+    Count,
+}
+
 /// What the tests need to know beside the floors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
     /// Blocks before this are warm-up.
     pub(crate) warm_ms: i64,
+    pub(crate) nature: Nature,
+    /// The limit, for bytes.
     pub(crate) limit: Option<f64>,
-    /// Whether the values are bytes; else they are counts.
-    pub(crate) bytes: bool,
+    /// What is left until the limit.
+    pub(crate) left: Option<f64>,
+    /// The resident set: what is small beside it does not matter, whatever its own level.
+    pub(crate) resident: f64,
     pub(crate) load: &'a Load,
 }
 
-/// The best evidence among windows of the last 12, 24 and 48 blocks of a ring.
-///
-/// On the finest scale 12 blocks are too short a time to tell a leak from an hour's mood, so there it starts at 24.
-pub(crate) fn best_of(ring: &Ring, context: Context<'_>) -> Evidence {
-    let windows: &[usize] = if ring.minutes == 1 { &[24, 48] } else { &[12, 24, 48] };
+impl Context<'_> {
+    /// Whether `n` points are so few that each must count for more.
+    fn few(&self, n: usize) -> bool {
+        self.nature == Nature::Live && n < threshold::FEW
+    }
+}
+
+/// The floors under test, and what remembers the time before them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rings<'a> {
+    pub(crate) ring: &'a Ring,
+    /// The next coarser scale, or the same again where there is none.
+    pub(crate) coarser: &'a Ring,
+    /// Two days in hours, or the same scale where it is coarser still.
+    pub(crate) past: &'a Ring,
+    /// The highest hourly floor of each day.
+    pub(crate) tops: &'a Ring,
+}
+
+/// Lengths of windows in blocks. On the finest scale 12 are too short a time to tell a leak from an hour's mood, so there it starts at 24.
+fn windows(ring: &Ring) -> &'static [usize] {
+    if ring.minutes == 1 { &[24, 36, 48] } else { &[12, 18, 24, 36, 48] }
+}
+
+/// The best evidence among windows of the last blocks of a ring.
+pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
+    let ring = rings.ring;
     let mut best = Evidence::default();
-    for n in windows {
-        if let Some(evidence) = of_window(ring, *n, context)
-            && (evidence.ratio > best.ratio || best.n_blocks == 0)
-        {
-            best = evidence;
-        }
+    for n in windows(ring) {
+        best = best.or_better(of_window(rings, *n, context));
+    }
+    if context.nature == Nature::Live {
+        // Collections are few in a young process: all of its life since the warm-up is a window as well.
+        let n = (0..ring.held()).take_while(|back| ring.middle_ms(*back) >= context.warm_ms).count();
+        let whole = (n > 0 && n < MAX).then(|| of_window(rings, n.max(threshold::POINTS), context)).flatten();
+        best = best.or_better(whole);
     }
     best
 }
 
-fn of_window(ring: &Ring, n: usize, context: Context<'_>) -> Option<Evidence> {
-    let warm = (0..n.min(ring.held()))
-        .filter(|back| ring.middle_ms(*back) - MINUTE_MS * i64::from(ring.minutes) / 2 >= context.warm_ms)
-        .count();
-    if warm < n {
+/// The evidence of the last `n` blocks; `None` when they reach into the warm-up or hold too few values.
+///
+pub(crate) fn of_window(rings: Rings<'_>, n: usize, context: Context<'_>) -> Option<Evidence> {
+    let ring = rings.ring;
+    let begins_ms = ring.middle_ms(n - 1) - MINUTE_MS * i64::from(ring.minutes) / 2;
+    if ring.held() < n || begins_ms < context.warm_ms {
         return None;
     }
     let window = Window::of(ring, 0, n);
-    if (window.n as f64) < COVERED * n as f64 {
+    let least = if context.nature == Nature::Live { threshold::POINTS } else { (COVERED * n as f64).ceil() as usize };
+    if window.n < least {
         return None;
     }
     let points = window.points();
@@ -140,29 +231,37 @@ fn of_window(ring: &Ring, n: usize, context: Context<'_>) -> Option<Evidence> {
         ratio: CEILING,
         from_ms: ring.middle_ms(window.backs[0]),
         to_ms: ring.middle_ms(window.backs[window.n - 1]),
-        n_blocks: window.n as u32,
+        n_blocks: n,
+        n_points: window.n,
         level: points.floors[0],
         ..Evidence::default()
     };
     // The cheap gate: nearly every window of a healthy service ends here.
     let rise = stats::median(&points.floors[window.n - 3..]) - stats::median(&points.floors[..3]);
-    evidence.least = least_growth(points.floors[0], context);
+    evidence.least = least_growth(points, context);
     evidence.lower(rise / evidence.least, Test::Amplitude);
-    if evidence.ratio < 0.3 {
+    if evidence.ratio < HOPELESS {
         return Some(evidence);
     }
-    test_trend(&mut evidence, points);
-    test_shape(&mut evidence, points, Window::of(ring, n, n).points());
-    test_novelty(&mut evidence, points, ring, n);
+    test_records(&mut evidence, points, context);
+    test_novelty(&mut evidence, points, rings);
+    if evidence.ratio < HOPELESS {
+        return Some(evidence);
+    }
+    test_trend(&mut evidence, points, context);
+    test_pace(&mut evidence, &window, rings, context);
+    evidence.step_share = stats::step_share(points.floors, evidence.growth());
+    let step = if context.nature == Nature::Unused { threshold::STEP_UNUSED } else { threshold::STEP };
+    evidence.lower(step / evidence.step_share, Test::Step);
     evidence.requests_per_hour = context.load.per_hour(ring.minutes, n).unwrap_or(0.0);
     evidence.load_share = context.load.explains(ring.minutes, &window.backs[..window.n], points);
     evidence.lower(threshold::LOAD / evidence.load_share, Test::Load);
-    test_horizon(&mut evidence, points, context);
+    test_horizon(&mut evidence, context);
     Some(evidence)
 }
 
 /// Floors of `n` blocks, the newest `skip` left out, oldest first; blocks without a sample are left out.
-struct Window {
+pub(crate) struct Window {
     n: usize,
     backs: [usize; MAX],
     hours: [f64; MAX],
@@ -170,13 +269,13 @@ struct Window {
 }
 
 impl Window {
-    fn of(ring: &Ring, skip: usize, n: usize) -> Self {
+    pub(crate) fn of(ring: &Ring, skip: usize, n: usize) -> Self {
         let mut window = Self { n: 0, backs: [0; MAX], hours: [0.0; MAX], floors: [0.0; MAX] };
-        let oldest_ms = ring.middle_ms(skip + n - 1);
-        for back in (skip..skip + n).rev() {
+        let block_hours = f64::from(ring.minutes) / 60.0;
+        for back in (skip..(skip + n).min(ring.held())).rev() {
             if let Some(floor) = ring.get(back) {
                 window.backs[window.n] = back;
-                window.hours[window.n] = (ring.middle_ms(back) - oldest_ms) as f64 / 3_600_000.0;
+                window.hours[window.n] = (skip + n - 1 - back) as f64 * block_hours;
                 window.floors[window.n] = floor;
                 window.n += 1;
             }
@@ -184,64 +283,142 @@ impl Window {
         window
     }
 
-    fn points(&self) -> Points<'_> {
+    pub(crate) fn points(&self) -> Points<'_> {
         Points { hours: &self.hours[..self.n], floors: &self.floors[..self.n] }
     }
 }
 
-fn least_growth(level: f64, context: Context<'_>) -> f64 {
-    if context.bytes {
-        (context.limit.unwrap_or(0.0) * threshold::OF_LIMIT).max(level * threshold::OF_LEVEL).max(1.0)
+fn least_growth(points: Points<'_>, context: Context<'_>) -> f64 {
+    let level = points.floors[0];
+    if context.nature == Nature::Count {
+        return (level * threshold::OF_COUNT).max(threshold::COUNT);
+    }
+    let few = context.few(points.len());
+    let of_level = if few { threshold::OF_LEVEL_FEW } else { threshold::OF_LEVEL };
+    let of_limit = context.limit.unwrap_or(0.0) * threshold::OF_LIMIT;
+    (level * of_level).max(context.resident * threshold::OF_LEVEL).max(of_limit).max(1.0)
+}
+
+/// Where only a few collections speak, every one of them must be a record.
+fn test_records(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>) {
+    (evidence.n_records, evidence.e_value) = stats::records(points.floors);
+    let least = if context.nature == Nature::Live {
+        threshold::LOG10_E_LIVE.min(stats::records_at_most(points.len()).log10())
     } else {
-        (level * threshold::OF_COUNT).max(threshold::COUNT)
+        threshold::LOG10_E
+    };
+    evidence.lower(evidence.e_value.max(1.0).log10() / least, Test::Records);
+    if context.nature == Nature::Unused {
+        evidence.lower(f64::from(evidence.n_records) / (points.len() - 1) as f64 / threshold::EVEN, Test::Records);
     }
 }
 
-fn test_trend(evidence: &mut Evidence, points: Points<'_>) {
+fn test_trend(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>) {
     let trend = stats::trend(points);
     evidence.level = trend.level;
     evidence.slope = trend.slope;
     evidence.slope_low = trend.slope_low;
     evidence.slope_high = trend.slope_high;
     evidence.z = trend.z;
-    evidence.lower(trend.z / threshold::Z, Test::Trend);
+    let most = if context.nature == Nature::Live { stats::z_at_most(points.len()) } else { f64::INFINITY };
+    evidence.lower(trend.z / threshold::Z.min(most), Test::Trend);
     let relative = if trend.slope > 0.0 { trend.slope_low / trend.slope } else { 0.0 };
     evidence.lower(relative / threshold::SLOPE_LOW, Test::Trend);
     evidence.least = evidence.least.max(threshold::SIGMAS * std::f64::consts::SQRT_2 * trend.sigma);
     evidence.lower(evidence.growth() / evidence.least, Test::Amplitude);
-    (evidence.n_records, evidence.e_value) = stats::records(points.floors);
-    evidence.lower(evidence.e_value.max(1.0).log10() / threshold::LOG10_E, Test::Records);
 }
 
-/// Pace and steps. `before` is the window before this one: a curve that bends looks straight in a short window, but steeper before it.
-fn test_shape(evidence: &mut Evidence, points: Points<'_>, before: Points<'_>) {
-    evidence.tail_over_head = stats::tail_over_head(points);
-    if before.len() * 2 >= points.len() {
-        let slope_before = stats::least_squares_slope(before);
-        if slope_before > 0.0 {
-            evidence.tail_over_head = evidence.tail_over_head.min(evidence.slope / slope_before);
+/// Growth must keep its pace: within the window, and against the time before, where a curve that bends was steeper.
+///
+/// Where requests are counted, pace per request counts as well as pace per hour: a leak that slows down at night is one.
+fn test_pace(evidence: &mut Evidence, window: &Window, rings: Rings<'_>, context: Context<'_>) {
+    let few = context.few(window.n);
+    // Of a few points no interval of the pace can be had, so a stricter least stands alone.
+    let (least, least_high) = match (few, context.nature == Nature::Unused) {
+        (true, _) => (threshold::PACE_FEW, 0.0),
+        (false, true) => (threshold::PACE_UNUSED, threshold::PACE_HIGH),
+        (false, false) => (threshold::PACE, threshold::PACE_HIGH),
+    };
+    let passes = |pace: Pace| (pace.ratio / least).min(pace.high / least_high);
+    let (before, minutes_before) = window_before(rings, evidence.n_blocks, context);
+    let by_time = pace(window.points(), before.points());
+    let (mut totals, mut totals_before) = ([0.0_f64; MAX], [0.0_f64; MAX]);
+    let mut best = by_time;
+    if context.load.totals(rings.ring.minutes, &window.backs[..window.n], &mut totals) {
+        let known_before = context.load.totals(minutes_before, &before.backs[..before.n], &mut totals_before);
+        let n_before = if known_before { before.n } else { 0 };
+        let points = Points { hours: &totals[..window.n], floors: &window.floors[..window.n] };
+        let points_before = Points { hours: &totals_before[..n_before], floors: &before.floors[..n_before] };
+        let by_request = pace(points, points_before);
+        if passes(by_request) > passes(by_time) {
+            best = by_request;
         }
     }
-    evidence.lower(evidence.tail_over_head / threshold::TAIL_OVER_HEAD, Test::Pace);
-    evidence.step_share = stats::step_share(points.floors, evidence.growth());
-    evidence.lower(threshold::STEP / evidence.step_share, Test::Step);
+    evidence.pace = best.ratio;
+    evidence.lower(passes(best), Test::Pace);
 }
 
-/// The newest floors must stand above all that came before the last quarter, in the window and before it.
-fn test_novelty(evidence: &mut Evidence, points: Points<'_>, ring: &Ring, n: usize) {
+/// As much time before a window of `n` blocks, warm-up left out: from its own ring, or in coarser blocks where that no longer holds it.
+fn window_before(rings: Rings<'_>, n: usize, context: Context<'_>) -> (Window, u32) {
+    let Rings { ring, coarser, .. } = rings;
+    let warm = |ring: &Ring, skip: usize, n: usize| {
+        (skip..(skip + n).min(ring.held())).take_while(|back| ring.middle_ms(*back) >= context.warm_ms).count()
+    };
+    let own = warm(ring, n, n);
+    if own * 2 >= n || coarser.minutes == ring.minutes {
+        return (Window::of(ring, n, own), ring.minutes);
+    }
+    let span = (n as u32 * ring.minutes).div_ceil(coarser.minutes) as usize;
+    // A block that the window has begun is left out.
+    (Window::of(coarser, span, warm(coarser, span, span.max(LEAST_BEFORE))), coarser.minutes)
+}
+
+fn pace(points: Points<'_>, before: Points<'_>) -> Pace {
+    let within = Pace::within(points);
+    if before.len() < LEAST_BEFORE {
+        return within;
+    }
+    let line_before = Line::of(before);
+    if line_before.slope <= 0.0 {
+        return within;
+    }
+    let since = Pace::of(line_before, Line::of(points));
+    if since.ratio < within.ratio { since } else { within }
+}
+
+/// The newest floors must stand above all that came before the last quarter of the window, and a good part of the rise above all that came
+/// before the window: what each day or each week brings is no growth.
+fn test_novelty(evidence: &mut Evidence, points: Points<'_>, rings: Rings<'_>) {
+    let Rings { ring, past, tops, .. } = rings;
+    let n = evidence.n_blocks;
     let newest = stats::median(&points.floors[points.len() - 3..]);
-    let within = points.floors[..points.len() * 3 / 4].iter().copied().fold(0.0, f64::max);
-    let before = (n..ring.held()).filter_map(|back| ring.get(back)).fold(0.0, f64::max);
-    if newest <= within.max(before) || !stats::quintiles_rise(points.floors) {
+    let within = points.floors[..points.len() * 3 / 4].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let before = (n..ring.held()).filter_map(|back| ring.get(back));
+    let n_past = (n as u32 * ring.minutes).div_ceil(past.minutes) as usize;
+    let before = before.chain((n_past..past.held()).filter_map(|back| past.get(back)));
+    let days = (0..tops.held().min(DAYS)).filter(|back| tops.end_ms(*back) <= evidence.from_ms);
+    let before = before.chain(days.filter_map(|back| tops.get(back)));
+    let rise = newest - stats::median(&points.floors[..3]);
+    let new = newest - before.fold(f64::NEG_INFINITY, f64::max) >= threshold::NEW * rise;
+    if newest <= within || !new || !stats::quintiles_rise(points.floors) {
         evidence.lower(FAILED, Test::Novelty);
     }
 }
 
-/// A window may claim a limit only within twelve times its own length: a day's growth says nothing of next month.
-fn test_horizon(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>) {
-    let Some(limit) = context.limit else { return };
-    let left = limit - points.floors[points.len() - 1];
-    if evidence.slope > 0.0 && left > 0.0 {
-        evidence.lower(threshold::HORIZON * evidence.hours() / (left / evidence.slope), Test::Horizon);
+/// A window may speak of what lies within fourteen times its own length, no more: an hour's growth says nothing of next month.
+///
+/// By then it must reach the limit, or five times its level where the limit is far. Where no limit is known, and for what the runtime
+/// itself counts, twice the level is enough if nearly every floor was a record.
+fn test_horizon(evidence: &mut Evidence, context: Context<'_>) {
+    if context.nature == Nature::Count || evidence.slope <= 0.0 {
+        return;
     }
+    let own_level = matches!(context.nature, Nature::Live | Nature::Heap);
+    let level = if own_level { evidence.level } else { evidence.level.max(context.resident) };
+    let clean = f64::from(evidence.n_records) >= threshold::CLEAN * (evidence.n_points - 1) as f64;
+    let exact = matches!(context.nature, Nature::Live | Nature::Exact);
+    let trusted = clean && (exact || context.left.is_none());
+    let far = level.max(evidence.least) * if trusted { 1.0 } else { threshold::LEVELS };
+    evidence.hours_left = context.left.map_or(far, |left| left.min(far)) / evidence.slope;
+    evidence.lower(threshold::HORIZON * evidence.hours() / evidence.hours_left, Test::Horizon);
 }

@@ -16,18 +16,23 @@ pub(crate) struct Ring {
     pub(crate) open_value: f32,
     /// Blocks closed since the last reset, NaN ones included.
     pub(crate) n_closed: u32,
-    /// Values of closed blocks; block `n` (counted from 0 at the reset) is at `n % MAX`.
-    pub(crate) values: [f32; MAX],
+    /// Values of closed blocks, at most [`MAX`]; block `n` (counted from 0 at the reset) is at `n % MAX`.
+    pub(crate) values: Vec<f32>,
 }
 
 impl Ring {
     pub(crate) fn new(minutes: u32) -> Self {
-        Self { minutes, open: None, open_value: f32::NAN, n_closed: 0, values: [f32::NAN; MAX] }
+        Self { minutes, open: None, open_value: f32::NAN, n_closed: 0, values: Vec::new() }
     }
 
-    /// Takes a sample of a signal, keeping the block's smallest; `true` when a block closed.
+    /// Takes a sample of a signal, keeping the block's smallest; `true` when a block closed. NaN only lets time pass.
     pub(crate) fn observe_floor(&mut self, at_ms: i64, value: f32) -> bool {
         self.observe(at_ms, value, f32::min)
+    }
+
+    /// Takes a value, keeping the block's largest.
+    pub(crate) fn observe_top(&mut self, at_ms: i64, value: f32) {
+        self.observe(at_ms, value, f32::max);
     }
 
     /// Takes a counter's total, keeping the block's last; `true` when a block closed.
@@ -62,14 +67,17 @@ impl Ring {
     }
 
     fn push(&mut self, value: f32) {
-        self.values[self.n_closed as usize % MAX] = value;
-        self.n_closed = self.n_closed.saturating_add(1);
+        match self.values.get_mut(self.n_closed as usize % MAX) {
+            Some(oldest) => *oldest = value,
+            None => self.values.push(value),
+        }
+        // The count goes on within 2^32, but never back to where the ring would look half empty.
+        self.n_closed = if self.n_closed == u32::MAX { u32::MAX - MAX as u32 + 1 } else { self.n_closed + 1 };
     }
 
     /// The value `back` blocks before the newest closed one (0 = newest); `None` outside of the ring or without a sample.
     pub(crate) fn get(&self, back: usize) -> Option<f64> {
-        let held = (self.n_closed as usize).min(MAX);
-        if back >= held {
+        if back >= self.held() {
             return None;
         }
         let value = self.values[(self.n_closed as usize - 1 - back) % MAX];
@@ -78,14 +86,18 @@ impl Ring {
 
     /// Middle of the block `back` blocks before the newest closed one, in milliseconds.
     pub(crate) fn middle_ms(&self, back: usize) -> i64 {
+        self.end_ms(back) - MINUTE_MS * i64::from(self.minutes) / 2
+    }
+
+    /// End of the block `back` blocks before the newest closed one, in milliseconds.
+    pub(crate) fn end_ms(&self, back: usize) -> i64 {
         let block_ms = MINUTE_MS * i64::from(self.minutes);
-        let newest = self.open.unwrap_or(0) - 1;
-        (newest - back as i64) * block_ms + block_ms / 2
+        (self.open.unwrap_or(0) - back as i64) * block_ms
     }
 
     /// Closed blocks in the ring.
     pub(crate) fn held(&self) -> usize {
-        (self.n_closed as usize).min(MAX)
+        self.values.len()
     }
 }
 

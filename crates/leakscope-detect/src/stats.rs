@@ -21,18 +21,70 @@ impl<'a> Points<'a> {
     }
 }
 
-/// Least-squares slope per hour; 0 where it is not defined. O(n).
-pub(crate) fn least_squares_slope(points: Points<'_>) -> f64 {
-    let n = points.len() as f64;
-    let mean_hours = points.hours.iter().sum::<f64>() / n;
-    let mean_floor = points.floors.iter().sum::<f64>() / n;
-    let mut covariance = 0.0;
-    let mut variance = 0.0;
-    for (hour, floor) in points.hours.iter().zip(points.floors) {
-        covariance += (hour - mean_hours) * (floor - mean_floor);
-        variance += (hour - mean_hours) * (hour - mean_hours);
+/// A least-squares line with the standard error of its slope.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    pub(crate) slope: f64,
+    pub(crate) error: f64,
+}
+
+impl Line {
+    /// O(n). The error is widened by the residuals' correlation from point to point.
+    pub(crate) fn of(points: Points<'_>) -> Self {
+        let n = points.len() as f64;
+        let mean_hours = points.hours.iter().sum::<f64>() / n;
+        let mean_floor = points.floors.iter().sum::<f64>() / n;
+        let (mut covariance, mut variance) = (0.0, 0.0);
+        for (hour, floor) in points.hours.iter().zip(points.floors) {
+            covariance += (hour - mean_hours) * (floor - mean_floor);
+            variance += (hour - mean_hours) * (hour - mean_hours);
+        }
+        if variance <= 0.0 {
+            return Self { slope: 0.0, error: 0.0 };
+        }
+        let slope = covariance / variance;
+        let (mut squares, mut products, mut last) = (0.0, 0.0, 0.0);
+        for (hour, floor) in points.hours.iter().zip(points.floors) {
+            let residual = floor - mean_floor - slope * (hour - mean_hours);
+            squares += residual * residual;
+            products += residual * last;
+            last = residual;
+        }
+        if squares <= 0.0 || points.len() < 3 {
+            return Self { slope, error: 0.0 };
+        }
+        let rho = (products / squares).clamp(0.0, 0.8);
+        let error = (squares / (n - 2.0) / variance * (1.0 + rho) / (1.0 - rho)).sqrt();
+        Self { slope, error }
     }
-    if variance > 0.0 { covariance / variance } else { 0.0 }
+}
+
+/// How fast growth goes on: a later slope over an earlier one. 1 for a line, towards 0 for a curve that saturates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) ratio: f64,
+    /// Upper end of its one-sided 95 % interval.
+    pub(crate) high: f64,
+}
+
+impl Pace {
+    /// Second half against the first.
+    pub(crate) fn within(points: Points<'_>) -> Self {
+        let half = points.len() / 2;
+        Self::of(Line::of(points.slice(0..half)), Line::of(points.slice(points.len() - half..points.len())))
+    }
+
+    pub(crate) fn of(earlier: Line, later: Line) -> Self {
+        if later.slope <= 0.0 {
+            return Self { ratio: 0.0, high: 0.0 };
+        }
+        if earlier.slope <= 0.0 {
+            return Self { ratio: f64::INFINITY, high: f64::INFINITY };
+        }
+        let ratio = later.slope / earlier.slope;
+        let relative_error = (later.error / later.slope).hypot(earlier.error / earlier.slope);
+        Self { ratio, high: ratio * (1.0 + 1.645 * relative_error) }
+    }
 }
 
 /// A robust line with its confidence.
@@ -70,8 +122,7 @@ pub(crate) fn trend(points: Points<'_>) -> Trend {
         }
     }
     let slopes = &mut slopes[..n_slopes];
-    slopes.sort_unstable_by(f64::total_cmp);
-    let slope = median_of_sorted(slopes);
+    let slope = median_by_selection(slopes);
 
     let mut residuals = [0.0_f64; MAX];
     for (place, residual) in residuals[..n].iter_mut().enumerate() {
@@ -82,7 +133,10 @@ pub(crate) fn trend(points: Points<'_>) -> Trend {
     let variance = mann_kendall_variance(points.floors) * hamed_rao_factor(residuals);
     let half_width = 1.96 * variance.sqrt() / 2.0;
     let middle = n_slopes as f64 / 2.0;
-    let at = |place: f64| slopes[(place.max(0.0) as usize).min(n_slopes - 1)];
+    let mut at = |place: f64| {
+        let place = (place.max(0.0) as usize).min(n_slopes - 1);
+        *slopes.select_nth_unstable_by(place, f64::total_cmp).1
+    };
     Trend {
         slope,
         slope_low: at((middle - half_width).floor()),
@@ -91,6 +145,15 @@ pub(crate) fn trend(points: Points<'_>) -> Trend {
         sigma: deviation(residuals, level),
         z: if variance > 0.0 { (s - sign(s)) / variance.sqrt() } else { 0.0 },
     }
+}
+
+/// Median of at least one value, which come to stand in another order. O(n).
+fn median_by_selection(values: &mut [f64]) -> f64 {
+    let half = values.len() / 2;
+    let even = values.len().is_multiple_of(2);
+    let (below, middle, _) = values.select_nth_unstable_by(half, f64::total_cmp);
+    let middle = *middle;
+    if even { f64::midpoint(below.iter().copied().fold(f64::NEG_INFINITY, f64::max), middle) } else { middle }
 }
 
 fn sign(value: f64) -> f64 {
@@ -146,13 +209,15 @@ fn hamed_rao_factor(residuals: &[f64]) -> f64 {
     (1.0 + 2.0 / (n * (n - 1.0) * (n - 2.0)) * sum).max(1.0)
 }
 
+/// What each bet on a record stakes.
+const WEIGHTS: [f64; 3] = [0.3, 0.6, 0.85];
+
 /// Evidence from record highs: how many floors exceeded every one before, and the e-value of that.
 ///
 /// Under exchangeable floors the k-th is a record with probability at most 1/k (Rényi 1962). Each block bets weight `w` on a record:
 /// the product is a non-negative supermartingale, so by Ville's inequality it reaches 1/α with probability at most α, whenever one looks.
 /// The mean over three weights is one again. A process that never returns memory has the records of its demand, so the bet stays fair there.
 pub(crate) fn records(floors: &[f64]) -> (u32, f64) {
-    const WEIGHTS: [f64; 3] = [0.3, 0.6, 0.85];
     let mut products = [1.0_f64; WEIGHTS.len()];
     let mut highest = floors.first().copied().unwrap_or(0.0);
     let mut n_records = 0;
@@ -170,18 +235,16 @@ pub(crate) fn records(floors: &[f64]) -> (u32, f64) {
     (n_records, products.iter().sum::<f64>() / WEIGHTS.len() as f64)
 }
 
-/// Slope of the second half over the slope of the first: 1 for a line, towards 0 for a curve that saturates.
-pub(crate) fn tail_over_head(points: Points<'_>) -> f64 {
-    let half = points.len() / 2;
-    let head = least_squares_slope(points.slice(0..half));
-    let tail = least_squares_slope(points.slice(points.len() - half..points.len()));
-    if tail <= 0.0 {
-        0.0
-    } else if head <= 0.0 {
-        f64::INFINITY
-    } else {
-        tail / head
-    }
+/// The e-value of `n` floors that are records one and all.
+pub(crate) fn records_at_most(n: usize) -> f64 {
+    let product = |weight: f64| (2..=n).map(|k| weight * k as f64).product::<f64>();
+    WEIGHTS.into_iter().map(product).sum::<f64>() / WEIGHTS.len() as f64
+}
+
+/// Mann–Kendall z of `n` floors that rise one and all.
+pub(crate) fn z_at_most(n: usize) -> f64 {
+    let n = n as f64;
+    (n * (n - 1.0) / 2.0 - 1.0) / (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt()
 }
 
 /// The largest rise between two neighbours over the whole `growth`.
@@ -208,6 +271,9 @@ pub(crate) fn quintiles_rise(floors: &[f64]) -> bool {
 
 /// Median of at most [`MAX`] values; 0 of none.
 pub(crate) fn median(values: &[f64]) -> f64 {
+    if let [a, b, c] = values {
+        return a.max(*b).min(a.min(*b).max(*c));
+    }
     let mut sorted = [0.0_f64; MAX];
     let n = values.len().min(MAX);
     sorted[..n].copy_from_slice(&values[..n]);
@@ -273,9 +339,9 @@ mod tests {
     fn a_saturating_curve_decelerates_and_a_line_does_not() {
         let line: Vec<f64> = (0..24).map(f64::from).collect();
         let curve: Vec<f64> = (0..24).map(|hour| 1.0 - (-f64::from(hour) / 6.0).exp()).collect();
-        let ratio = |floors: &[f64]| tail_over_head(Points { hours: &hours(24), floors });
-        assert!((ratio(&line) - 1.0).abs() < 1e-9);
-        assert!(ratio(&curve) < 0.2);
+        let pace = |floors: &[f64]| Pace::within(Points { hours: &hours(24), floors });
+        assert!((pace(&line).ratio - 1.0).abs() < 1e-9);
+        assert!(pace(&curve).high < 0.2);
     }
 
     #[test]

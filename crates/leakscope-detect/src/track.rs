@@ -2,16 +2,30 @@
 
 use std::time::Duration;
 
-use crate::evidence::{self, Context, Evidence};
-use crate::ring::Ring;
+use crate::evidence::{self, Context, Evidence, Nature, Rings, Test, Window};
+use crate::ring::{MINUTE_MS, Ring};
+use crate::stats::Points;
 
 /// Lengths of blocks in minutes, from seconds-fast leaks to leaks of months.
 pub(crate) const SCALES: [u32; 6] = [1, 5, 15, 60, 360, 1_440];
 
-/// Evidence on one scale and since when it has held.
+/// Places in [`SCALES`].
+const FIVE_MINUTES: usize = 1;
+const HOURS: usize = 3;
+const DAYS: usize = 5;
+
+/// Evidence must hold for this part of its window before it alarms.
+const PATIENCE: i64 = 5;
+
+/// The best window on one scale and since when it has held. Its other figures are computed anew when someone asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Held {
-    pub(crate) evidence: Evidence,
+    pub(crate) ratio: f32,
+    pub(crate) weakest: Test,
+    /// Blocks in the window; 0 when there is none.
+    pub(crate) n_blocks: u8,
+    /// Blocks that hold a value.
+    pub(crate) n_points: u8,
     /// Since when every test has passed, without a break.
     pub(crate) since_ms: Option<i64>,
 }
@@ -20,22 +34,31 @@ pub(crate) struct Held {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Track {
     pub(crate) rings: [Ring; SCALES.len()],
+    /// The highest hourly floor of each day.
+    pub(crate) tops: Ring,
     pub(crate) held: [Held; SCALES.len()],
     pub(crate) last: f64,
+    /// Whether a value comes with each collection only.
+    pub(crate) sparse: bool,
     /// How far peaks stand above the floor: the largest lately, decaying by 1 % every five minutes.
     pub(crate) excess: f64,
     /// Highest value in the open five minutes.
     pub(crate) open_peak: f64,
+    /// Lowest floor over five minutes since the warm-up; infinite before.
+    pub(crate) lowest: f64,
 }
 
 impl Default for Track {
     fn default() -> Self {
         Self {
             rings: SCALES.map(Ring::new),
+            tops: Ring::new(SCALES[DAYS]),
             held: [Held::default(); SCALES.len()],
-            last: 0.0,
+            last: f64::NAN,
+            sparse: false,
             excess: 0.0,
-            open_peak: 0.0,
+            open_peak: f64::NEG_INFINITY,
+            lowest: f64::INFINITY,
         }
     }
 }
@@ -43,35 +66,75 @@ impl Default for Track {
 impl Track {
     /// Takes a value; `true` when a block closed and the evidence was looked at anew. O(1) but for that.
     pub(crate) fn observe(&mut self, at_ms: i64, value: f64, context: Context<'_>) -> bool {
+        // A runtime repeats what its last collection left until the next: that is one value, not many.
+        let fresh = if context.nature == Nature::Live && value == self.last { f64::NAN } else { value };
         self.last = value;
-        let mut closed = false;
-        for (ring, held) in self.rings.iter_mut().zip(&mut self.held) {
-            if !ring.observe_floor(at_ms, value as f32) {
-                continue;
+        self.sparse = context.nature == Nature::Live;
+        let closed = self.rings.each_mut().map(|ring| ring.observe_floor(at_ms, fresh as f32));
+        if closed[FIVE_MINUTES] {
+            let floor = self.rings[FIVE_MINUTES].get(0).unwrap_or(value);
+            self.excess = (self.open_peak - floor).max(self.excess * 0.99);
+            self.open_peak = f64::NEG_INFINITY;
+            if self.rings[FIVE_MINUTES].middle_ms(0) >= context.warm_ms {
+                self.lowest = self.lowest.min(floor);
             }
-            closed = true;
-            if ring.minutes == 5 {
-                let floor = ring.get(0).unwrap_or(value);
-                self.excess = (self.open_peak - floor).max(self.excess * 0.99);
-                self.open_peak = 0.0;
-            }
-            held.evidence = evidence::best_of(ring, context);
-            held.since_ms = (held.evidence.ratio >= 1.0).then(|| held.since_ms.unwrap_or(at_ms));
+        }
+        if closed[HOURS]
+            && let Some(floor) = self.rings[HOURS].get(0)
+        {
+            self.tops.observe_top(self.rings[HOURS].middle_ms(0), floor as f32);
         }
         self.open_peak = self.open_peak.max(value);
-        closed
+        for scale in (0..SCALES.len()).filter(|scale| closed[*scale]) {
+            let best = evidence::best_of(self.rings(scale), context);
+            let held = &mut self.held[scale];
+            *held = Held {
+                ratio: best.ratio as f32,
+                weakest: best.weakest,
+                n_blocks: best.n_blocks as u8,
+                n_points: best.n_points as u8,
+                since_ms: (best.ratio >= 1.0).then(|| held.since_ms.unwrap_or(at_ms)),
+            };
+        }
+        closed.contains(&true)
+    }
+
+    fn rings(&self, scale: usize) -> Rings<'_> {
+        Rings {
+            ring: &self.rings[scale],
+            coarser: &self.rings[(scale + 1).min(SCALES.len() - 1)],
+            past: &self.rings[scale.max(HOURS)],
+            tops: &self.tops,
+        }
     }
 
     /// The strongest evidence over all scales with its score. Shorter windows win ties: they speak of now.
     pub(crate) fn best(&self, at_ms: i64) -> Finding {
         let mut best = Finding::default();
-        for held in &self.held {
-            let finding = Finding::of(held, at_ms);
-            if finding.score > best.score || best.evidence.n_blocks == 0 {
+        for (scale, held) in self.held.iter().enumerate() {
+            let finding = Finding::of(scale, *held, at_ms, self.sparse);
+            if finding.score > best.score || best.held.n_blocks == 0 {
                 best = finding;
             }
         }
         best
+    }
+
+    /// All figures of a finding's window.
+    pub(crate) fn evidence(&self, finding: &Finding, context: Context<'_>) -> Evidence {
+        let n_blocks = usize::from(finding.held.n_blocks);
+        let evidence =
+            if n_blocks > 0 { evidence::of_window(self.rings(finding.scale), n_blocks, context) } else { None };
+        // What decided stands as it was decided, even if the limit has changed since.
+        let decided =
+            |evidence| Evidence { ratio: f64::from(finding.held.ratio), weakest: finding.held.weakest, ..evidence };
+        evidence.map(decided).unwrap_or_default()
+    }
+
+    /// Whether the values in a finding's window mostly rise, and by how much: the last over the first.
+    pub(crate) fn rise(&self, finding: &Finding) -> Option<Rise> {
+        let window = Window::of(&self.rings[finding.scale], 0, usize::from(finding.held.n_blocks));
+        Rise::of(window.points())
     }
 
     /// Blocks of one minute closed in this life, as far as the ring shows.
@@ -85,26 +148,60 @@ impl Track {
     }
 }
 
+/// What a few values say: from first to last, and how consistently.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rise {
+    pub(crate) by: f64,
+    /// Pairs that rise less pairs that fall, over all pairs.
+    pub(crate) concordance: f64,
+}
+
+impl Rise {
+    /// `None` of fewer than three values.
+    fn of(points: Points<'_>) -> Option<Self> {
+        let floors = points.floors;
+        if floors.len() < 3 {
+            return None;
+        }
+        let (mut balance, mut pairs) = (0.0, 0.0);
+        for (place, later) in floors.iter().enumerate() {
+            for earlier in &floors[..place] {
+                balance += f64::from(i8::from(later > earlier) - i8::from(later < earlier));
+                pairs += 1.0;
+            }
+        }
+        Some(Self { by: floors[floors.len() - 1] - floors[0], concordance: balance / pairs })
+    }
+}
+
 /// Evidence weighed by how long it has held.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Finding {
     /// 1.0 is the alarm boundary.
     pub(crate) score: f64,
-    pub(crate) evidence: Evidence,
+    /// Place of the scale in [`SCALES`].
+    pub(crate) scale: usize,
+    pub(crate) held: Held,
     pub(crate) holding: Duration,
     pub(crate) must_hold: Duration,
 }
 
 impl Finding {
-    /// Evidence that passes every test starts at 0.75 and reaches 1.0 when it has held for half the length of its window.
-    fn of(held: &Held, at_ms: i64) -> Self {
-        let evidence = held.evidence;
-        let window_ms = (evidence.to_ms - evidence.from_ms).max(0);
+    /// Evidence that passes every test starts at 0.75 and reaches 1.0 when it has held for a fifth of its window.
+    /// What collections left has no moods and need not hold.
+    fn of(scale: usize, held: Held, at_ms: i64, sparse: bool) -> Self {
+        let window_ms = i64::from(held.n_blocks) * i64::from(SCALES[scale]) * MINUTE_MS;
         let holding_ms = held.since_ms.map_or(0, |since| (at_ms - since).max(0));
-        let must_hold_ms = window_ms / 2;
-        let patience = 0.75 + 0.25 * (holding_ms as f64 / must_hold_ms.max(1) as f64).min(1.0);
-        let score = if evidence.ratio < 1.0 || patience >= 1.0 { evidence.ratio } else { patience };
+        let must_hold_ms = if sparse { 0 } else { window_ms / PATIENCE };
+        let patience = 0.75 + 0.25 * (holding_ms.max(1) as f64 / must_hold_ms.max(1) as f64).min(1.0);
+        let ratio = f64::from(held.ratio);
+        let score = if ratio < 1.0 || patience >= 1.0 { ratio } else { patience };
         let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        Self { score, evidence, holding: millis(holding_ms), must_hold: millis(must_hold_ms) }
+        Self { score, scale, held, holding: millis(holding_ms), must_hold: millis(must_hold_ms) }
+    }
+
+    /// Whether too few collections speak to be believed alone.
+    pub(crate) fn few(&self) -> bool {
+        usize::from(self.held.n_points) < evidence::threshold::FEW
     }
 }

@@ -3,7 +3,7 @@
 
 use leakscope_sim::demo;
 use leakscope_sim::rng::Rng;
-use leakscope_sim::scenario::{self, BEGIN, Scenario};
+use leakscope_sim::scenario::{self, Scenario};
 use leakscope_sim::score::{Trial, median};
 
 fn main() {
@@ -37,7 +37,7 @@ fn share(scenario: &Scenario, hours: f64, n_seeds: u64) -> String {
     let mut shares: Vec<f64> = (0..n_seeds)
         .filter_map(|seed| {
             let found = *Trial::run(scenario.series(seed)).alarms.first()?;
-            Some((found.hours_since(BEGIN) - onset_h) / hours)
+            Some((found.hours_since(scenario.begin) - onset_h) / hours)
         })
         .collect();
     let missed = n_seeds as usize - shares.len();
@@ -45,7 +45,10 @@ fn share(scenario: &Scenario, hours: f64, n_seeds: u64) -> String {
 }
 
 fn demonstration() {
-    println!("\n{:30} {:>8} {:>8} {:>8} {:>9}  (of 50 runs; samples until the alarm)", "demonstration", "found", "median", "worst", "healthy");
+    println!(
+        "\n{:30} {:>8} {:>8} {:>8} {:>9}  (of 50 runs; samples until the alarm)",
+        "demonstration", "found", "median", "worst", "healthy"
+    );
     for kind in demo::Kind::ALL {
         let mut found = Vec::new();
         let mut flagged = 0;
@@ -53,6 +56,12 @@ fn demonstration() {
             let leaks = 0.3 * 10.0_f64.powf(Rng::new(seed + 1_000).unit());
             let began = demo::series(kind, leaks, seed).next().map(|(at, _)| at);
             let trial = Trial::run(demo::series(kind, leaks, seed));
+            if trial.alarms.first().zip(began).is_none_or(|(at, began)| at.hours_since(began) * 60.0 >= 150.0) {
+                println!("  seed {seed} at {leaks:.2} MiB: score {:.2}, {:?}", trial.last.score, trial.last.signal);
+                for reason in &trial.last.reasons {
+                    println!("    {reason}");
+                }
+            }
             found.extend(trial.alarms.first().zip(began).map(|(at, began)| at.hours_since(began) * 60.0));
             flagged += u32::from(!Trial::run(demo::series(kind, 0.0, seed)).alarms.is_empty());
         }

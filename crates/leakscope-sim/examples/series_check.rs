@@ -53,8 +53,14 @@ fn args() -> Result<Args, String> {
 
 fn run(args: &Args) -> Result<(), String> {
     match args.inject_h {
-        None => println!("{:24} {:>7} {:>8} {:>7} {:>16} {:>9} {:>11}", "folder", "series", "days", "alarms", "per 1,000 days", "% flagged", "% suspected"),
-        Some(hours) => println!("leak to the limit in {hours} h\n{:24} {:>7} {:>8} {:>13} {:>9} {:>13}", "folder", "series", "% found", "median share", "p90", "before onset"),
+        None => println!(
+            "{:24} {:>7} {:>8} {:>7} {:>16} {:>9} {:>11}",
+            "folder", "series", "days", "alarms", "per 1,000 days", "% flagged", "% suspected"
+        ),
+        Some(hours) => println!(
+            "leak to the limit in {hours} h\n{:24} {:>7} {:>8} {:>13} {:>9} {:>13}",
+            "folder", "series", "% found", "median share", "p90", "before onset"
+        ),
     }
     for folder in &args.folders {
         match args.inject_h {

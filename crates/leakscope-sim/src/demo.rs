@@ -44,7 +44,15 @@ pub fn model(kind: Kind, leaks: f64, rng: &mut Rng) -> Model {
     };
     let heap = |garbage: f64, eden: f64, promoted: f64, full_min: (f64, f64), returns: bool| {
         let (shows_live, shows_heap) = (true, true);
-        Some(Collector { garbage: garbage * MIB, eden: eden * MIB, promoted, full_min, shows_live, shows_heap, returns })
+        Some(Collector {
+            garbage: garbage * MIB,
+            eden: eden * MIB,
+            promoted,
+            full_min,
+            shows_live,
+            shows_heap,
+            returns,
+        })
     };
     match kind {
         Kind::Node => Model {
@@ -61,7 +69,7 @@ pub fn model(kind: Kind, leaks: f64, rng: &mut Rng) -> Model {
         },
         Kind::Jvm => Model {
             noise: Noise { sigma: MIB, rho: 0.0 },
-            collector: heap(12.0, 60.0, 0.1, (10.0, 30.0), false),
+            collector: heap(12.0, 60.0, 0.05, (10.0, 30.0), false),
             limit: Some(4_096.0 * MIB),
             ..common
         },

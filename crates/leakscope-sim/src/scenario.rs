@@ -20,22 +20,30 @@ pub struct Scenario {
     pub hours: f64,
     /// How often it is scraped.
     pub interval: Duration,
+    /// When it begins.
+    pub begin: Timestamp,
 }
 
 impl Scenario {
     fn new(name: &'static str, hours: f64, model: Model) -> Self {
-        Self { name, model, hours, interval: Duration::from_mins(1) }
+        Self { name, model, hours, interval: Duration::from_mins(1), begin: BEGIN }
+    }
+
+    /// Nobody can tell the first rise of a hidden load from a leak; the second can be told from the first.
+    fn beginning_at_noon(self) -> Self {
+        Self { begin: BEGIN.plus(Duration::from_hours(12)), ..self }
     }
 
     /// The readings of one run, ascending in time; the end is where the first process of a leak has died.
     pub fn series(&self, seed: u64) -> impl Iterator<Item = (Timestamp, Readings)> {
-        let mut service = Service::new(self.model.clone(), seed, BEGIN);
+        let mut service = Service::new(self.model.clone(), seed, self.begin);
+        let begin = self.begin;
         let dies = self.model.leak.is_some() && self.model.restart_every_h.is_none();
         let interval = self.interval;
         let n = (self.hours * 3_600.0 / interval.as_secs_f64()) as u32;
         (0..n)
             .map(move |number| {
-                let at = BEGIN.plus(interval * number);
+                let at = begin.plus(interval * number);
                 (at, service.readings(at), service.n_killed)
             })
             .take_while(move |(_, _, n_killed)| !dies || *n_killed == 0)
@@ -48,7 +56,7 @@ pub const HEAP: Collector = Collector {
     garbage: 25.0 * MIB,
     eden: 40.0 * MIB,
     promoted: 0.02,
-    full_min: (20.0, 60.0),
+    full_min: (4.0, 12.0),
     shows_live: true,
     shows_heap: true,
     returns: true,
@@ -78,7 +86,9 @@ pub fn look_alikes() -> Vec<Scenario> {
     for (name, tau_min) in [("warm-up, 5 min", 5.0), ("warm-up, 15 min", 15.0), ("warm-up, 30 min", 30.0)] {
         all.push(Scenario::new(name, 24.0, filled(150.0, tau_min)));
     }
-    for (name, tau_min) in [("cache, 20 min", 20.0), ("cache, 1 h", 60.0), ("cache, 1.5 h", 90.0), ("cache, 6 h", 360.0)] {
+    for (name, tau_min) in
+        [("cache, 20 min", 20.0), ("cache, 1 h", 60.0), ("cache, 1.5 h", 90.0), ("cache, 6 h", 360.0)]
+    {
         all.push(Scenario::new(name, 48.0, filled(330.0, tau_min)));
     }
     all.extend(saw_teeth());
@@ -108,7 +118,11 @@ fn stepped(restart: bool) -> Model {
 
 /// The resident set gains pages that nothing uses, while the heap that is shown stays flat.
 fn fragmented() -> Model {
-    Model { fragmentation: 10.0 * MIB, collector: Some(Collector { full_min: (5.0, 10.0), ..HEAP }), ..Model::default() }
+    Model {
+        fragmentation: 20.0 * MIB,
+        collector: Some(Collector { full_min: (5.0, 10.0), ..HEAP }),
+        ..Model::default()
+    }
 }
 
 fn saw_teeth() -> Vec<Scenario> {
@@ -116,11 +130,15 @@ fn saw_teeth() -> Vec<Scenario> {
     vec![
         Scenario::new("saw-tooth, live shown", 72.0, heap(HEAP)),
         Scenario::new("saw-tooth, no live", 72.0, heap(Collector { shows_live: false, ..HEAP })),
-        Scenario::new("saw-tooth, no live, slow", 72.0, heap(Collector { shows_live: false, garbage: 2.0 * MIB, eden: 90.0 * MIB, ..HEAP })),
+        Scenario::new(
+            "saw-tooth, no live, slow",
+            72.0,
+            heap(Collector { shows_live: false, garbage: 2.0 * MIB, eden: 90.0 * MIB, ..HEAP }),
+        ),
         Scenario::new(
             "saw-tooth, pages kept",
             72.0,
-            heap(Collector { returns: false, promoted: 0.1, full_min: (60.0, 240.0), ..HEAP }),
+            heap(Collector { returns: false, full_min: (60.0, 240.0), ..HEAP }),
         ),
     ]
 }
@@ -132,7 +150,7 @@ fn loaded() -> Vec<Scenario> {
     };
     vec![
         Scenario::new("diurnal and weekly, shown", 240.0, load(0.6, 0.0, true)),
-        Scenario::new("diurnal and weekly, hidden", 240.0, load(0.3, 0.0, false)),
+        Scenario::new("diurnal and weekly, hidden", 240.0, load(0.3, 0.0, false)).beginning_at_noon(),
         Scenario::new("load ramp, shown", 96.0, load(0.0, 0.2, true)),
         Scenario::new("daily load, kept pages", 240.0, Model { high_water: true, ..load(0.4, 0.0, true) }),
     ]
@@ -150,7 +168,7 @@ pub fn leaks(hours_to_oom: f64) -> Vec<Scenario> {
     let counted = Model { load: COUNTED, ..Model::default() };
     let diurnal = Model { load: Load { daily: 0.5, ..COUNTED }, ..Model::default() };
     let no_live = Collector { shows_live: false, ..HEAP };
-    let kept = Collector { returns: false, ..HEAP };
+    let kept = Collector { returns: false, full_min: (3.0, 8.0), ..HEAP };
     let heap = |collector| Model { collector: Some(collector), ..Model::default() };
     vec![
         scenario("linear", with(Model::default(), leak)),
@@ -164,6 +182,9 @@ pub fn leaks(hours_to_oom: f64) -> Vec<Scenario> {
         scenario("native beside flat heap", with(heap(HEAP), Leak { held: Held::Native, ..leak })),
         scenario("tasks", with(Model { counts: 40.0, ..Model::default() }, Leak { held: Held::Tasks, ..leak })),
         scenario("threads", with(Model { counts: 40.0, ..Model::default() }, Leak { held: Held::Threads, ..leak })),
-        scenario("descriptors", with(Model { counts: 40.0, ..Model::default() }, Leak { held: Held::Descriptors, ..leak })),
+        scenario(
+            "descriptors",
+            with(Model { counts: 40.0, ..Model::default() }, Leak { held: Held::Descriptors, ..leak }),
+        ),
     ]
 }

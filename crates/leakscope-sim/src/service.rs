@@ -7,6 +7,9 @@ use crate::rng::Rng;
 /// Bytes in a mebibyte.
 pub const MIB: f64 = 1_048_576.0;
 
+/// Bytes that fragmentation takes at once, on the mean.
+const ARENA: f64 = 4.0 * MIB;
+
 /// What fills and then stays: a warm-up, a cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Fill {
@@ -110,7 +113,7 @@ pub struct Model {
     pub restart_every_h: Option<f64>,
     /// Every so many minutes, for so many minutes, so many bytes more.
     pub batch: Option<(f64, f64, f64)>,
-    /// Bytes an hour that the resident set gains and nothing uses; it flattens out over a day.
+    /// Bytes an hour that the resident set gains at first and nothing uses, in ragged steps that grow rare within a working day.
     pub fragmentation: f64,
     /// Leaks.
     pub leak: Option<Leak>,
@@ -175,6 +178,7 @@ struct Life {
     live_after_full: Option<f64>,
     next_full: Timestamp,
     resident_max: f64,
+    unused: f64,
 }
 
 impl Life {
@@ -190,6 +194,7 @@ impl Life {
             live_after_full: None,
             next_full: at,
             resident_max: 0.0,
+            unused: 0.0,
         }
     }
 }
@@ -259,6 +264,10 @@ impl Service {
             let minutes = minutes.min((age_h - leak.onset_h) * 60.0);
             self.life.leaked += leak.per_hour * minutes / 60.0 + leak.per_request * rate * minutes;
         }
+        let expected = self.model.fragmentation * minutes / 60.0 * (-age_h / 8.0).exp();
+        if self.model.fragmentation > 0.0 && self.rng.chance(expected / ARENA) {
+            self.life.unused += ARENA * -(1.0 - self.rng.unit()).ln();
+        }
         self.collect(at, minutes, rate);
         self.life.last = at;
     }
@@ -288,7 +297,11 @@ impl Service {
             _ => 0.0,
         };
         let step = self.model.step.filter(|(hour, _, _)| at.hours_since(self.began) >= *hour);
-        self.model.base + fills + on_heap + self.model.load.bytes_per_rate * rate + step.map_or(0.0, |(_, size, _)| size)
+        self.model.base
+            + fills
+            + on_heap
+            + self.model.load.bytes_per_rate * rate
+            + step.map_or(0.0, |(_, size, _)| size)
     }
 
     fn resident(&mut self, at: Timestamp, heap: f64, live: f64) -> f64 {
@@ -298,7 +311,7 @@ impl Service {
             _ => 0.0,
         };
         let batch = self.model.batch.filter(|(every, lasts, _)| (age_h * 60.0).rem_euclid(*every) < *lasts);
-        let fragments = self.model.fragmentation * 24.0 * (1.0 - (-age_h / 24.0).exp());
+        let fragments = self.life.unused;
         let pages = if self.model.collector.is_some_and(|collector| !collector.returns) { heap } else { live };
         let overhead = if self.model.collector.is_some() { 30.0 * MIB } else { 0.0 };
         let demand = pages + batch.map_or(0.0, |(_, _, size)| size) + overhead;
@@ -385,8 +398,7 @@ mod tests {
             returns: false,
         };
         let run = |seed| {
-            let mut service =
-                Service::new(Model { collector: Some(collector), ..Model::default() }, seed, at(0));
+            let mut service = Service::new(Model { collector: Some(collector), ..Model::default() }, seed, at(0));
             (0..200).map(|minute| format!("{:?}", service.readings(at(minute)))).collect::<Vec<_>>()
         };
         assert_eq!(run(7), run(7));
