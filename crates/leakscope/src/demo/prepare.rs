@@ -108,9 +108,11 @@ async fn prepare(runtime: DemoRuntime, sources: &Sources) -> Result<Program, Str
     }
 }
 
+/// With a bound on its heap, as in a container; by default V8 takes gigabytes on a large host, and a limit that far away is no news.
 async fn node(sources: &Sources) -> Result<Program, String> {
     run(&mut command("node", &["--version"])).await?;
-    Ok(Program::new("node", [sources.root.join("node/server.js").into()]))
+    let script = sources.root.join("node/server.js");
+    Ok(Program::new("node", ["--max-old-space-size=512".into(), script.into()]))
 }
 
 /// A virtual environment with the packages that the service names; else the host's own Python when it has them.

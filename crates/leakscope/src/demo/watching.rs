@@ -17,7 +17,7 @@ use super::runtime::DemoRuntime;
 use crate::exit::Failure;
 use crate::output;
 
-/// The path that every example service answers with the status contract: the one page that has resident memory, live heap, limit and requests for all runtimes.
+/// The status contract that every example service answers beside its runtime's own `/metrics`; both pages make one target.
 const STATUS_PATH: &str = "/status/memory";
 
 /// A service as the daemon sees it now.
@@ -140,7 +140,7 @@ fn configuration(services: &[Service]) -> String {
         // Names and addresses are our own and need no quoting beyond this.
         let _ = write!(
             yaml,
-            "  - job_name: {name}\n    metrics_path: {STATUS_PATH}\n    runtime: {configured}\n    static_configs:\n      \
+            "  - job_name: {name}\n    further_paths: [{STATUS_PATH}]\n    runtime: {configured}\n    static_configs:\n      \
              - targets: [\"{address}\"]\n        labels:\n          service: {name}\n          runtime: {configured}\n"
         );
     }
