@@ -13,6 +13,8 @@ use super::yaml::Place;
 pub(super) const PROBLEMS_MAX: usize = 100;
 /// Longest part of a source line shown, characters. Beyond: cut.
 const SHOWN_CHARS_MAX: usize = 160;
+/// Part of a source line that is searched for secrets, characters: far more than is shown of it.
+const SEARCHED_CHARS_MAX: usize = 8_192;
 
 /// One thing that is wrong, or suspicious, at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +152,7 @@ impl Source {
             let indent = text.chars().take_while(|c| c.is_whitespace()).count();
             format!("{}{REDACTED}", " ".repeat(indent))
         } else {
-            mask(text)
+            mask(&text.chars().take(SEARCHED_CHARS_MAX).collect::<String>())
         };
         // A tab is one character wide in the caret's line as well.
         masked.replace('\t', " ").chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect()

@@ -178,6 +178,10 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_key(&mut self, key: &Key, fields: &Fields<'_>) {
+        if self.errors.len() >= PROBLEMS_MAX {
+            self.n_more += 1;
+            return;
+        }
         let place_name = if fields.path.is_empty() { String::new() } else { format!(" in `{}`", fields.path) };
         let mut allowed = fields.asked.clone();
         allowed.sort_unstable();

@@ -100,6 +100,21 @@ fn a_huge_file_is_refused_before_it_is_parsed() {
 }
 
 #[test]
+fn a_long_text_repeated_by_aliases_is_refused_before_it_fills_the_memory() {
+    let text = format!("a: &a '{}'\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(50_000));
+    let errors = Config::parse(&text, "x.yaml", &env).unwrap_err();
+    assert_eq!(errors.problems[0].message, "expected at most 8388608 bytes of text, found more");
+}
+
+#[test]
+fn many_mistakes_on_one_long_line_take_no_time_to_show() {
+    let keys: String = (0..40_000).map(|index| format!("key_{index}: 1, ")).collect::<Vec<_>>().concat();
+    let errors = Config::parse(&format!("{{{keys}}}"), "x.yaml", &env).unwrap_err();
+    assert_eq!(errors.problems.len() + errors.n_more, 40_000);
+    assert!(errors.to_string().len() < 200_000);
+}
+
+#[test]
 fn more_problems_than_are_kept_are_counted() {
     let text = (0..150).map(|index| format!("k{index}: 1\n")).collect::<Vec<_>>().concat();
     let errors = Config::parse(&text, "x.yaml", &env).unwrap_err();

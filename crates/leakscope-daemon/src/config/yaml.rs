@@ -11,6 +11,9 @@ const DEPTH_MAX: usize = 32;
 /// Nodes of one file, those repeated by aliases counted each time. Beyond: refused, which ends a billion laughs early.
 const NODES_MAX: usize = 100_000;
 
+/// Bytes of text of one file, that repeated by aliases counted each time. Beyond: refused.
+const TEXT_BYTES_MAX: usize = 2 * FILE_BYTES_MAX;
+
 /// Where something stands: file by number, line and column from 1, length in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
@@ -74,7 +77,7 @@ pub(super) fn parse(text: &str, file: usize, problems: &mut Vec<YamlError>) -> R
         file,
         text,
         anchors: BTreeMap::new(),
-        n_nodes: 0,
+        size: Size::default(),
         problems,
         ended: false,
     };
@@ -86,10 +89,17 @@ struct Builder<'a, 'p> {
     file: usize,
     text: &'a str,
     /// Finished anchored nodes with their sizes; an alias inside its own anchor finds nothing.
-    anchors: BTreeMap<usize, (Node, usize)>,
-    n_nodes: usize,
+    anchors: BTreeMap<usize, (Node, Size)>,
+    size: Size,
     problems: &'p mut Vec<YamlError>,
     ended: bool,
+}
+
+/// How much has been built, copies included.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    n_nodes: usize,
+    text_bytes: usize,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -126,12 +136,13 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, YamlError> {
-        self.count(1, span)?;
+        let before = self.size;
+        let text_bytes = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
+        self.count(Size { n_nodes: 1, text_bytes }, span)?;
         if depth > DEPTH_MAX {
             return Err(self.error(span, format!("expected at most {DEPTH_MAX} levels of nesting, found more"), None));
         }
         let place = self.place(span);
-        let n_before = self.n_nodes;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => {
                 (Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }, anchor)
@@ -143,7 +154,10 @@ impl<'a> Builder<'a, '_> {
         };
         let node = Node { place, value };
         if anchor != 0 {
-            let size = self.n_nodes - n_before + 1;
+            let size = Size {
+                n_nodes: self.size.n_nodes - before.n_nodes,
+                text_bytes: self.size.text_bytes - before.text_bytes,
+            };
             self.count(size, span)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
@@ -192,19 +206,24 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, YamlError> {
-        let Some((node, size)) = self.anchors.get(&id).cloned() else {
-            return Err(self.error(span, "this alias stands inside the value that it repeats".to_owned(), None));
-        };
+        let inside_itself = "this alias stands inside the value that it repeats";
+        // Counted before it is copied.
+        let size = self.anchors.get(&id).map(|(_, size)| *size).unwrap_or_default();
         self.count(size, span)?;
-        Ok(node)
+        let node = self.anchors.get(&id).map(|(node, _)| node.clone());
+        node.ok_or_else(|| self.error(span, inside_itself.to_owned(), None))
     }
 
-    fn count(&mut self, n: usize, span: Span) -> Result<(), YamlError> {
-        self.n_nodes = self.n_nodes.saturating_add(n);
-        if self.n_nodes <= NODES_MAX {
+    fn count(&mut self, more: Size, span: Span) -> Result<(), YamlError> {
+        self.size.n_nodes = self.size.n_nodes.saturating_add(more.n_nodes);
+        self.size.text_bytes = self.size.text_bytes.saturating_add(more.text_bytes);
+        let message = if self.size.n_nodes > NODES_MAX {
+            format!("expected at most {NODES_MAX} values, found more")
+        } else if self.size.text_bytes > TEXT_BYTES_MAX {
+            format!("expected at most {TEXT_BYTES_MAX} bytes of text, found more")
+        } else {
             return Ok(());
-        }
-        let message = format!("expected at most {NODES_MAX} values, found more");
+        };
         let hint = "aliases count as often as they repeat their anchor; move jobs to `scrape_config_files`, targets to `file_sd_configs`";
         Err(self.error(span, message, Some(hint.to_owned())))
     }
