@@ -12,10 +12,17 @@ pub struct Sample {
 }
 
 /// What one scrape of one target said: at most one finite, non-negative value per signal. No allocation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Readings {
     /// NaN marks a signal that was not there.
     values: [f64; Signal::COUNT],
+}
+
+impl PartialEq for Readings {
+    /// Signals that are missing on both sides are equal, though NaN is not.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
 }
 
 impl Default for Readings {
@@ -87,6 +94,13 @@ mod tests {
             assert!(!readings.set(Signal::Rss, value));
         }
         assert!(readings.is_empty());
+    }
+
+    #[test]
+    fn what_is_missing_on_both_sides_is_equal() {
+        let readings = Readings::from_iter([(Signal::Rss, 1.0)]);
+        assert_eq!(readings, readings);
+        assert_ne!(readings, Readings::default());
     }
 
     #[test]
