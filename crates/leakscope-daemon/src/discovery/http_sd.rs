@@ -27,6 +27,8 @@ pub(super) struct HttpList {
     asked_at: Option<Timestamp>,
     groups: Vec<TargetGroup>,
     error: Option<String>,
+    /// Whether the list or the error changed since this was last taken.
+    pub(super) changed: bool,
 }
 
 impl HttpList {
@@ -40,33 +42,32 @@ impl HttpList {
             asked_at: None,
             groups: Vec::new(),
             error: None,
+            changed: false,
         };
         job.config.http_sd_configs.iter().map(of_source).collect()
     }
 
-    /// Asks the server if it is time to; `true` when the list or the error changed.
-    pub(super) async fn poll<F, R>(&mut self, now: Timestamp, fetch: &F) -> bool
+    /// Asks the server if it is time to. Given up, it has not asked.
+    pub(super) async fn poll<F, R>(&mut self, now: Timestamp, fetch: &F)
     where
         F: Fn(FetchRequest) -> R,
         R: Future<Output = Result<FetchResponse, String>>,
     {
         let interval = self.asked_interval.unwrap_or(self.refresh_interval);
         if self.asked_at.is_some_and(|last| now.since(last) < interval && now >= last) {
-            return false;
+            return;
         }
-        self.asked_at = Some(now);
         let answer = fetch(self.request.clone()).await;
+        self.asked_at = Some(now);
         match answer.and_then(|response| self.read(&response)) {
             Ok(groups) => {
-                let changed = groups != self.groups || self.error.is_some();
+                self.changed |= groups != self.groups || self.error.is_some();
                 (self.groups, self.error) = (groups, None);
-                changed
             }
             Err(reason) => {
                 let reason = format!("{reason}; the last good list is kept");
-                let changed = self.error.as_ref() != Some(&reason);
+                self.changed |= self.error.as_ref() != Some(&reason);
                 self.error = Some(reason);
-                changed
             }
         }
     }
@@ -133,7 +134,8 @@ mod tests {
         let mut list = list();
         let mut now = Timestamp::from_millis(1_000_000);
         let good = r#"[{"targets": ["h:1"]}]"#;
-        assert!(list.poll(now, &|_| std::future::ready(Ok(answer(200, &[JSON], good)))).await);
+        list.poll(now, &|_| std::future::ready(Ok(answer(200, &[JSON], good)))).await;
+        assert!(list.changed);
         for (bad, reason) in [
             (Ok(answer(500, &[JSON], good)), "expected status 200, found 500"),
             (
@@ -150,7 +152,7 @@ mod tests {
             assert_eq!(list.targets()[0].address, "h:1");
         }
         now = now.plus(Duration::from_mins(1));
-        assert!(list.poll(now, &|_| std::future::ready(Ok(answer(200, &[JSON], "[]")))).await);
+        list.poll(now, &|_| std::future::ready(Ok(answer(200, &[JSON], "[]")))).await;
         assert!(list.targets().is_empty() && list.error().is_none());
     }
 

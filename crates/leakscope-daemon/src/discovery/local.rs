@@ -39,6 +39,8 @@ pub(super) struct Local {
     /// By process number and start.
     known: BTreeMap<(u32, u64), Known>,
     blind: Vec<Blind>,
+    /// Whether processes came, went or changed since this was last taken.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -47,40 +49,41 @@ struct Known {
     identity: Identity,
     probed_at: Option<Timestamp>,
     answered: Option<Answered>,
+    /// Whether the answer came since changes were last taken.
+    newly_answered: bool,
 }
 
 impl Local {
     pub(super) fn new(settings: LocalDiscovery, job: Arc<ScrapeJob>) -> Self {
-        Self { settings, job, looked_at: None, known: BTreeMap::new(), blind: Vec::new() }
+        Self { settings, job, looked_at: None, known: BTreeMap::new(), blind: Vec::new(), changed: false }
     }
 
-    /// Looks around if it is time to, and asks processes not asked yet; `true` when anything changed. Walks over `/proc` on a blocking thread.
-    pub(super) async fn poll<F, R>(&mut self, now: Timestamp, fetch: &F) -> bool
+    /// Looks around if it is time to, and asks processes not asked yet. Walks over `/proc` on a blocking thread. Given up, what was not finished is done again.
+    pub(super) async fn poll<F, R>(&mut self, now: Timestamp, fetch: &F)
     where
         F: Fn(FetchRequest) -> R,
         R: Future<Output = Result<FetchResponse, String>>,
     {
-        let mut changed = false;
         if self.looked_at.is_none_or(|last| now.since(last) >= self.settings.interval || now < last) {
-            self.looked_at = Some(now);
             let known: BTreeSet<(u32, u64)> = self.known.keys().copied().collect();
             let looked = tokio::task::spawn_blocking(move || look(&known)).await;
+            self.looked_at = Some(now);
             if let Ok((walk, identities)) = looked {
-                changed = self.take(walk, identities);
+                self.take(walk, identities);
             }
         }
-        changed | self.ask(now, fetch).await
+        self.ask(now, fetch).await;
     }
 
     /// Takes over what a walk saw.
-    fn take(&mut self, walk: Walk, mut identities: BTreeMap<(u32, u64), Identity>) -> bool {
+    fn take(&mut self, walk: Walk, mut identities: BTreeMap<(u32, u64), Identity>) {
         let blind = blind(&walk);
-        let mut changed = blind != self.blind;
+        self.changed |= blind != self.blind;
         self.blind = blind;
         let seen: BTreeSet<(u32, u64)> = walk.listening.iter().map(|found| (found.pid, found.start_ticks)).collect();
         let n_before = self.known.len();
         self.known.retain(|key, _| seen.contains(key));
-        changed |= self.known.len() != n_before;
+        self.changed |= self.known.len() != n_before;
         for listening in walk.listening {
             let key = (listening.pid, listening.start_ticks);
             if let Some(known) = self.known.get_mut(&key) {
@@ -88,38 +91,42 @@ impl Local {
                     // New ports: what was answered may have moved.
                     (known.probed_at, known.answered) = (None, None);
                     known.listening = listening;
-                    changed = true;
+                    self.changed = true;
                 }
             } else if let Some(identity) = identities.remove(&key) {
-                self.known.insert(key, Known { listening, identity, probed_at: None, answered: None });
-                changed = true;
+                self.known
+                    .insert(key, Known { listening, identity, probed_at: None, answered: None, newly_answered: false });
+                self.changed = true;
             }
         }
-        changed
     }
 
     /// Asks the processes whose turn it is.
-    async fn ask<F, R>(&mut self, now: Timestamp, fetch: &F) -> bool
+    async fn ask<F, R>(&mut self, now: Timestamp, fetch: &F)
     where
         F: Fn(FetchRequest) -> R,
         R: Future<Output = Result<FetchResponse, String>>,
     {
         if !self.settings.probe {
-            return false;
+            return;
         }
-        let settings = &self.settings;
+        let (job, settings) = (&self.job, &self.settings);
         let due = self.known.values_mut().filter(|known| known.is_due(now) && admits(settings, known));
-        let (job, ports) = (self.job.clone(), settings.ports.clone());
-        let rounds = due.take(PROBES_AT_ONCE).map(|known| {
+        let rounds = due.take(PROBES_AT_ONCE).map(async |known| {
+            known.answered = probe(job, &known.addresses(&settings.ports), fetch).await;
             known.probed_at = Some(now);
-            let addresses = known.addresses(&ports);
-            let job = job.clone();
-            async move {
-                known.answered = probe(&job, &addresses, fetch).await;
-                known.answered.is_some()
-            }
+            known.newly_answered = known.answered.is_some();
         });
-        futures_util::future::join_all(rounds).await.contains(&true)
+        futures_util::future::join_all(rounds).await;
+    }
+
+    /// Whether anything changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        let mut changed = std::mem::take(&mut self.changed);
+        for known in self.known.values_mut() {
+            changed |= std::mem::take(&mut known.newly_answered);
+        }
+        changed
     }
 
     /// The processes to watch, with the names that tell them apart.
@@ -275,7 +282,8 @@ mod tests {
         let mut local = Local::new(settings, ScrapeJob::local(&Global::default()));
         let now = Timestamp::from_millis(1_000_000);
         let silent = |_| std::future::ready(Err::<FetchResponse, _>("no HTTP".to_owned()));
-        assert!(local.poll(now, &silent).await);
+        local.poll(now, &silent).await;
+        assert!(local.take_changed());
         let found = local.targets();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].address, format!("127.0.0.1:{}", listener.port));
@@ -284,7 +292,7 @@ mod tests {
         assert_eq!(found[0].local, Some(origin));
 
         drop(listener);
-        assert!(local.poll(now.plus(LocalDiscovery::default().interval), &silent).await);
+        local.poll(now.plus(LocalDiscovery::default().interval), &silent).await;
         assert!(local.targets().is_empty());
     }
 
@@ -308,7 +316,7 @@ mod tests {
             let status = if request.path == "/metrics" { 200 } else { 404 };
             std::future::ready(Ok(FetchResponse { status, headers: Vec::new(), body }))
         };
-        assert!(local.poll(start.plus(PROBE_INTERVAL), &answering).await);
+        local.poll(start.plus(PROBE_INTERVAL), &answering).await;
         assert_eq!(local.targets()[0].local.as_ref().unwrap().paths, ["/metrics"]);
     }
 

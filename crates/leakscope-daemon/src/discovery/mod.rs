@@ -90,7 +90,8 @@ pub(crate) struct Discovery {
     files: Vec<FileLists>,
     lists: Vec<HttpList>,
     local: Option<Local>,
-    polled: bool,
+    /// Whether anything changed since the last snapshot was given out; outlives a poll that is given up.
+    changed: bool,
 }
 
 impl Discovery {
@@ -102,25 +103,30 @@ impl Discovery {
             files: config.jobs.iter().flat_map(FileLists::of_job).collect(),
             lists: config.jobs.iter().flat_map(|job| HttpList::of_job(job, &config.global)).collect(),
             local: local.enabled.then(|| Local::new(local.clone(), ScrapeJob::local(&config.global))),
-            polled: false,
+            changed: true,
         }
     }
 
-    /// Does what is due at `now`, to be called about every second; `Some` when the targets, errors or blind spots may have changed, and at the first call. Files are read here; a server that hangs holds it up for as long as `fetch` waits.
+    /// Does what is due at `now`, to be called about every second; `Some` when the targets, errors or blind spots may have changed, and at the first call. Files are read here; a server that hangs holds it up for as long as `fetch` waits. May be given up at any point: what was found by then is told by the next call, what was not is done again.
     pub(crate) async fn poll<F, R>(&mut self, now: Timestamp, fetch: F) -> Option<Snapshot>
     where
         F: Fn(FetchRequest) -> R,
         R: Future<Output = Result<FetchResponse, String>>,
     {
-        let mut changed = !self.polled;
-        self.polled = true;
         for list in &mut self.files {
-            changed |= list.poll(now);
+            self.changed |= list.poll(now);
         }
         let polls = self.lists.iter_mut().map(|list| list.poll(now, &fetch));
-        changed |= futures_util::future::join_all(polls).await.contains(&true);
+        futures_util::future::join_all(polls).await;
         if let Some(local) = &mut self.local {
-            changed |= local.poll(now, &fetch).await;
+            local.poll(now, &fetch).await;
+        }
+        let mut changed = std::mem::take(&mut self.changed);
+        for list in &mut self.lists {
+            changed |= std::mem::take(&mut list.changed);
+        }
+        if let Some(local) = &mut self.local {
+            changed |= local.take_changed();
         }
         changed.then(|| self.snapshot())
     }
@@ -189,5 +195,29 @@ mod tests {
         assert_eq!(urls, ["http://h:1/metrics", "http://h:2/metrics", "http://h:3/metrics"]);
         assert_eq!((snapshot.n_dropped, snapshot.errors), (1, Vec::new()));
         assert!(discovery.poll(now, fetch).await.is_none(), "nothing is due and nothing changed");
+    }
+
+    #[tokio::test]
+    async fn a_poll_that_is_given_up_loses_nothing() {
+        let text = "scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['h:1']}]\n  http_sd_configs: [{url: 'http://sd/'}]\n";
+        let config = Config::parse(text, "x.yaml", &|_| None).unwrap();
+        let mut discovery = Discovery::new(&config);
+        let now = Timestamp::from_millis(1_000_000);
+        let asked = tokio::sync::Notify::new();
+        let hanging = |_: FetchRequest| {
+            asked.notify_one();
+            std::future::pending::<Result<FetchResponse, String>>()
+        };
+        tokio::select! {
+            _ = discovery.poll(now, hanging) => panic!("the server never answers"),
+            () = asked.notified() => {}
+        }
+        let fetch = |_: FetchRequest| {
+            let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+            std::future::ready(Ok(FetchResponse { status: 200, headers, body: br#"[{"targets": ["h:2"]}]"#.to_vec() }))
+        };
+        let snapshot = discovery.poll(now, fetch).await.unwrap();
+        let urls: Vec<String> = snapshot.targets.iter().map(FoundTarget::url).collect();
+        assert_eq!(urls, ["http://h:1/metrics", "http://h:2/metrics"]);
     }
 }
