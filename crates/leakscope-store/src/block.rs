@@ -232,6 +232,7 @@ mod tests {
     fn codes_of_signals_are_unique() {
         for signal in Signal::ALL {
             assert_eq!(signal_of(code_of(signal)), Some(signal));
+            assert!((1..=Signal::COUNT).contains(&usize::from(code_of(signal))));
         }
     }
 }

@@ -127,6 +127,12 @@ impl Heads {
         self.list.iter().map(|head| (head.target, head.base + head.columns.len() as u64)).collect()
     }
 
+    /// The ends of those heads of which the journal does not have everything yet.
+    pub(crate) fn unflushed_ends(&self) -> Vec<(TargetId, u64)> {
+        let ends = self.list.iter().map(|head| (head, head.base + head.columns.len() as u64));
+        ends.filter(|(head, end)| *end > head.flushed).map(|(head, end)| (head.target, end)).collect()
+    }
+
     /// Notes that the journal holds everything up to `ends`.
     pub(crate) fn flushed_to(&mut self, ends: &[(TargetId, u64)]) {
         for (target, end) in ends {

@@ -94,11 +94,11 @@ pub(crate) fn record_of(heads: &Heads) -> Option<Vec<u8>> {
 
 /// Which signals are there, by their codes' bits, and their values in the order of the codes.
 fn put_point(columns: &Columns, index: usize, record: &mut Vec<u8>) {
-    let mut present = [f64::NAN; 64];
+    let mut present = [f64::NAN; Signal::COUNT + 1];
     let mut mask = 0_u64;
     for (signal, values) in &columns.values {
         if let Some(value) = values.get(index).filter(|value| !value.is_nan()) {
-            let code = code_of(*signal) & 63;
+            let code = code_of(*signal);
             present[usize::from(code)] = *value;
             mask |= 1 << code;
         }
@@ -211,7 +211,7 @@ fn read_point(cursor: &mut Cursor<'_>) -> Result<Readings, Damage> {
     Ok(readings)
 }
 
-const _: () = assert!(Signal::COUNT < 64, "the mask of a point has 64 bits");
+const _: () = assert!(Signal::COUNT < 64, "the mask of a point has 64 bits, and codes go from 1 to the count");
 
 #[cfg(test)]
 mod tests {

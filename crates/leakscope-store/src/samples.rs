@@ -43,7 +43,7 @@ impl Store {
         let mut writer = lock(&self.writer);
         let (record, ends, crowded) = {
             let heads = lock(&self.heads);
-            (journal::record_of(&heads), heads.ends(), heads.crowded())
+            (journal::record_of(&heads), heads.unflushed_ends(), heads.crowded())
         };
         let journal_full = record
             .as_ref()
