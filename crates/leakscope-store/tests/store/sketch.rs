@@ -10,7 +10,7 @@ use leakscope_model::{
 };
 use leakscope_store::{Columns, Store};
 
-/// A time and what was read at it; readings themselves cannot be compared, NaN is in them.
+/// A time and what was read at it, without what was not: short to print when a test fails.
 pub(crate) type Point = (Timestamp, Vec<(Signal, f64)>);
 
 pub(crate) fn point(at: Timestamp, readings: &Readings) -> Point {
