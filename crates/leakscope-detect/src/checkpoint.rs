@@ -157,7 +157,6 @@ impl Detector {
             codec.option(&mut self.tracks[role as usize], |codec, track| track.visit(codec))?;
         }
         codec.option(&mut self.load.last, Codec::f64)?;
-        codec.f64(&mut self.load.total)?;
         for ring in &mut self.load.rings {
             ring.visit(codec)?;
         }

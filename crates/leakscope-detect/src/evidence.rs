@@ -202,12 +202,13 @@ pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
     let ring = rings.ring;
     let mut best = Evidence::default();
     for n in windows(ring) {
-        best = best.or_better(of_window(rings, *n, context));
+        best = best.or_better(of_window(rings, *n, best.ratio, context));
     }
     if context.nature == Nature::Live {
         // Collections are few in a young process: all of its life since the warm-up is a window as well.
         let n = (0..ring.held()).take_while(|back| ring.middle_ms(*back) >= context.warm_ms).count();
-        let whole = (n > 0 && n < MAX).then(|| of_window(rings, n.max(threshold::POINTS), context)).flatten();
+        let whole =
+            (n > 0 && n < MAX).then(|| of_window(rings, n.max(threshold::POINTS), best.ratio, context)).flatten();
         best = best.or_better(whole);
     }
     best
@@ -215,7 +216,8 @@ pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
 
 /// The evidence of the last `n` blocks; `None` when they reach into the warm-up or hold too few values.
 ///
-pub(crate) fn of_window(rings: Rings<'_>, n: usize, context: Context<'_>) -> Option<Evidence> {
+/// Once its ratio falls below `enough` the rest is not worth its cost; below zero nothing is left out.
+pub(crate) fn of_window(rings: Rings<'_>, n: usize, enough: f64, context: Context<'_>) -> Option<Evidence> {
     let ring = rings.ring;
     let begins_ms = ring.middle_ms(n - 1) - MINUTE_MS * i64::from(ring.minutes) / 2;
     if ring.held() < n || begins_ms < context.warm_ms {
@@ -240,22 +242,28 @@ pub(crate) fn of_window(rings: Rings<'_>, n: usize, context: Context<'_>) -> Opt
     let rise = stats::median(&points.floors[window.n - 3..]) - stats::median(&points.floors[..3]);
     evidence.least = least_growth(points, context);
     evidence.lower(rise / evidence.least, Test::Amplitude);
-    if evidence.ratio < HOPELESS {
-        return Some(evidence);
+    let enough = if enough < 0.0 { 0.0 } else { enough.max(HOPELESS) };
+    // ORDER: by cost. The quadratic test comes last but for those that need its slope.
+    let tests: [&dyn Fn(&mut Evidence); 5] = [
+        &|evidence| test_records(evidence, points, context),
+        &|evidence| test_horizon_roughly(evidence, rise, context),
+        &|evidence| test_novelty(evidence, points, rings),
+        &|evidence| test_pace(evidence, &window, rings, context),
+        &|evidence| test_load(evidence, &window, ring.minutes, context),
+    ];
+    for test in tests {
+        if evidence.ratio < enough {
+            return Some(evidence);
+        }
+        test(&mut evidence);
     }
-    test_records(&mut evidence, points, context);
-    test_novelty(&mut evidence, points, rings);
-    if evidence.ratio < HOPELESS {
+    if evidence.ratio < enough || (evidence.ratio <= FAILED && enough > 0.0) {
         return Some(evidence);
     }
     test_trend(&mut evidence, points, context);
-    test_pace(&mut evidence, &window, rings, context);
     evidence.step_share = stats::step_share(points.floors, evidence.growth());
     let step = if context.nature == Nature::Unused { threshold::STEP_UNUSED } else { threshold::STEP };
     evidence.lower(step / evidence.step_share, Test::Step);
-    evidence.requests_per_hour = context.load.per_hour(ring.minutes, n).unwrap_or(0.0);
-    evidence.load_share = context.load.explains(ring.minutes, &window.backs[..window.n], points);
-    evidence.lower(threshold::LOAD / evidence.load_share, Test::Load);
     test_horizon(&mut evidence, context);
     Some(evidence)
 }
@@ -297,6 +305,13 @@ fn least_growth(points: Points<'_>, context: Context<'_>) -> f64 {
     let of_level = if few { threshold::OF_LEVEL_FEW } else { threshold::OF_LEVEL };
     let of_limit = context.limit.unwrap_or(0.0) * threshold::OF_LIMIT;
     (level * of_level).max(context.resident * threshold::OF_LEVEL).max(of_limit).max(1.0)
+}
+
+/// What goes with the load is no leak.
+fn test_load(evidence: &mut Evidence, window: &Window, minutes: u32, context: Context<'_>) {
+    evidence.requests_per_hour = context.load.per_hour(minutes, evidence.n_blocks).unwrap_or(0.0);
+    evidence.load_share = context.load.explains(minutes, &window.backs[..window.n], window.points());
+    evidence.lower(threshold::LOAD / evidence.load_share, Test::Load);
 }
 
 /// Where only a few collections speak, every one of them must be a record.
@@ -413,12 +428,25 @@ fn test_horizon(evidence: &mut Evidence, context: Context<'_>) {
     if context.nature == Nature::Count || evidence.slope <= 0.0 {
         return;
     }
+    evidence.hours_left = far(evidence, context) / evidence.slope;
+    evidence.lower(threshold::HORIZON * evidence.hours() / evidence.hours_left, Test::Horizon);
+}
+
+/// The same of twice the rise, before the slope is known: what fails this fails that.
+fn test_horizon_roughly(evidence: &mut Evidence, rise: f64, context: Context<'_>) {
+    let ratio = threshold::HORIZON * 2.0 * rise / far(evidence, context);
+    if context.nature != Nature::Count && ratio < 1.0 {
+        evidence.lower(ratio, Test::Horizon);
+    }
+}
+
+/// What growth must cover within the horizon.
+fn far(evidence: &Evidence, context: Context<'_>) -> f64 {
     let own_level = matches!(context.nature, Nature::Live | Nature::Heap);
     let level = if own_level { evidence.level } else { evidence.level.max(context.resident) };
     let clean = f64::from(evidence.n_records) >= threshold::CLEAN * (evidence.n_points - 1) as f64;
     let exact = matches!(context.nature, Nature::Live | Nature::Exact);
     let trusted = clean && (exact || context.left.is_none());
     let far = level.max(evidence.least) * if trusted { 1.0 } else { threshold::LEVELS };
-    evidence.hours_left = context.left.map_or(far, |left| left.min(far)) / evidence.slope;
-    evidence.lower(threshold::HORIZON * evidence.hours() / evidence.hours_left, Test::Horizon);
+    context.left.map_or(far, |left| left.min(far))
 }

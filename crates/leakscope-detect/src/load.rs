@@ -4,57 +4,60 @@ use crate::ring::Ring;
 use crate::stats::{MAX, Points};
 use crate::track::SCALES;
 
-/// A counter of requests, joined over its resets, on several time scales.
+/// A counter of requests: how many came in each block, on several time scales.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Load {
     pub(crate) last: Option<f64>,
-    pub(crate) total: f64,
     pub(crate) rings: [Ring; SCALES.len()],
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Self { last: None, total: 0.0, rings: SCALES.map(Ring::new) }
+        Self { last: None, rings: SCALES.map(Ring::new) }
     }
 }
 
 impl Load {
     /// Takes the counter's value. A smaller value than before is a reset: it counts from zero again.
     pub(crate) fn observe(&mut self, at_ms: i64, count: f64) {
-        self.total += match self.last {
+        let served = match self.last {
             Some(last) if count >= last => count - last,
             Some(_) => count,
             None => 0.0,
         };
         self.last = Some(count);
         for ring in &mut self.rings {
-            ring.observe_total(at_ms, self.total as f32);
+            ring.observe_sum(at_ms, served as f32);
         }
     }
 
     fn ring(&self, minutes: u32) -> Option<&Ring> {
-        self.rings.iter().find(|ring| ring.minutes == minutes)
+        self.rings.iter().find(|ring| ring.minutes == minutes && self.last.is_some())
     }
 
     /// Requests an hour over the last `n` blocks of `minutes`; `None` when they are not covered or there were none.
     pub(crate) fn per_hour(&self, minutes: u32, n: usize) -> Option<f64> {
-        let ring = self.ring(minutes)?;
-        let oldest = (1..n).rev().find(|back| ring.get(*back).is_some())?;
-        let served = ring.get(0)? - ring.get(oldest)?;
-        let per_hour = served * 60.0 / (f64::from(minutes) * oldest as f64);
-        (per_hour > 0.0).then_some(per_hour)
+        let ring = self.ring(minutes).filter(|ring| ring.held() >= n)?;
+        let served: f64 = (0..n).filter_map(|back| ring.get(back)).sum();
+        (served > 0.0).then(|| served * 60.0 / (f64::from(minutes) * n as f64))
     }
 
-    /// Writes the totals at `backs` into `totals`; `false` when one is missing or nothing was served.
+    /// Writes the requests served until each of `backs` (oldest first, as [`Ring::get`] counts) into `totals`, from the first of them on;
+    /// `false` when a block is missing or nothing was served.
     pub(crate) fn totals(&self, minutes: u32, backs: &[usize], totals: &mut [f64]) -> bool {
-        let Some(ring) = self.ring(minutes).filter(|_| self.total > 0.0) else { return false };
+        let (Some(ring), Some(oldest)) = (self.ring(minutes), backs.first()) else { return false };
+        let mut served = 0.0;
+        let mut next = *oldest;
         for (total, back) in totals.iter_mut().zip(backs) {
-            match ring.get(*back) {
-                Some(count) => *total = count,
-                None => return false,
+            // What came during a gap is counted in the block after it.
+            served += (*back..=next).filter_map(|back| ring.get(back)).sum::<f64>();
+            if ring.get(*back).is_none() {
+                return false;
             }
+            next = back.saturating_sub(1);
+            *total = served;
         }
-        true
+        served > 0.0
     }
 
     /// The share of the floors' growth that the request rate explains: slope of floor on rate × growth of the rate, over growth of the floor.
@@ -63,12 +66,15 @@ impl Load {
     /// and it is taken two standard errors above, since in a short window the two are hard to tell apart.
     /// `backs` are the blocks behind `points`, as [`Ring::get`] counts. 0 when floor and rate are not clearly related (|r| ≤ 0.6).
     pub(crate) fn explains(&self, minutes: u32, backs: &[usize], points: Points<'_>) -> f64 {
-        let Some(ring) = self.ring(minutes).filter(|_| self.total > 0.0) else { return 0.0 };
+        let Some(ring) = self.ring(minutes) else { return 0.0 };
         let [mut rates, mut totals, mut floors] = [[0.0_f64; MAX]; 3];
-        let mut n = 0;
+        let (mut n, mut served) = (0, 0.0);
         for (back, floor) in backs.iter().zip(points.floors) {
-            if let (Some(total), Some(before)) = (ring.get(*back), ring.get(*back + 1)) {
-                (rates[n], totals[n], floors[n]) = (total - before, total, *floor);
+            let Some(rate) = ring.get(*back) else { continue };
+            served += rate;
+            // After a gap the block holds more than its own requests.
+            if ring.get(*back + 1).is_some() {
+                (rates[n], totals[n], floors[n]) = (rate, served, *floor);
                 n += 1;
             }
         }

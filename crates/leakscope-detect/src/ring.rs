@@ -35,9 +35,9 @@ impl Ring {
         self.observe(at_ms, value, f32::max);
     }
 
-    /// Takes a counter's total, keeping the block's last; `true` when a block closed.
-    pub(crate) fn observe_total(&mut self, at_ms: i64, total: f32) -> bool {
-        self.observe(at_ms, total, |_, last| last)
+    /// Takes what was counted since the last time, keeping the block's sum.
+    pub(crate) fn observe_sum(&mut self, at_ms: i64, count: f32) {
+        self.observe(at_ms, count, |sum, count| sum + count);
     }
 
     /// `at_ms` never goes back: the caller drops late samples.

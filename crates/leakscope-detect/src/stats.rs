@@ -133,14 +133,16 @@ pub(crate) fn trend(points: Points<'_>) -> Trend {
     let variance = mann_kendall_variance(points.floors) * hamed_rao_factor(residuals);
     let half_width = 1.96 * variance.sqrt() / 2.0;
     let middle = n_slopes as f64 / 2.0;
-    let mut at = |place: f64| {
-        let place = (place.max(0.0) as usize).min(n_slopes - 1);
-        *slopes.select_nth_unstable_by(place, f64::total_cmp).1
-    };
+    // The median stands in the middle now, with what is less before it.
+    let (below, above) = slopes.split_at_mut(n_slopes / 2);
+    let n_below = below.len();
+    let place_low = ((middle - half_width).floor().max(0.0) as usize).min(n_below.saturating_sub(1));
+    let place_high = ((middle + half_width).ceil() as usize).clamp(n_below, n_slopes - 1) - n_below;
+    let at = |part: &mut [f64], place: usize| *part.select_nth_unstable_by(place, f64::total_cmp).1;
     Trend {
         slope,
-        slope_low: at((middle - half_width).floor()),
-        slope_high: at((middle + half_width).ceil()),
+        slope_low: at(below, place_low),
+        slope_high: at(above, place_high),
         level,
         sigma: deviation(residuals, level),
         z: if variance > 0.0 { (s - sign(s)) / variance.sqrt() } else { 0.0 },

@@ -86,6 +86,9 @@ impl Track {
         }
         self.open_peak = self.open_peak.max(value);
         for scale in (0..SCALES.len()).filter(|scale| closed[*scale]) {
+            if self.stands(scale, at_ms) {
+                continue;
+            }
             let best = evidence::best_of(self.rings(scale), context);
             let held = &mut self.held[scale];
             *held = Held {
@@ -97,6 +100,13 @@ impl Track {
             };
         }
         closed.contains(&true)
+    }
+
+    /// Whether evidence that has held long enough need not be looked at again yet: an eighth of its window changes little.
+    fn stands(&self, scale: usize, at_ms: i64) -> bool {
+        let finding = Finding::of(scale, self.held[scale], at_ms, self.sparse);
+        let rest = u32::from(finding.held.n_blocks / 8).max(1);
+        finding.score >= 1.0 && !self.rings[scale].n_closed.is_multiple_of(rest)
     }
 
     fn rings(&self, scale: usize) -> Rings<'_> {
@@ -124,7 +134,7 @@ impl Track {
     pub(crate) fn evidence(&self, finding: &Finding, context: Context<'_>) -> Evidence {
         let n_blocks = usize::from(finding.held.n_blocks);
         let evidence =
-            if n_blocks > 0 { evidence::of_window(self.rings(finding.scale), n_blocks, context) } else { None };
+            if n_blocks > 0 { evidence::of_window(self.rings(finding.scale), n_blocks, -1.0, context) } else { None };
         // What decided stands as it was decided, even if the limit has changed since.
         let decided =
             |evidence| Evidence { ratio: f64::from(finding.held.ratio), weakest: finding.held.weakest, ..evidence };

@@ -4,8 +4,10 @@
 //! `fleet` makes targets of them, `run` is the daemon's twin in simulated time, `score` judges a detector, `recorded` reads real series.
 
 pub mod demo;
+pub mod fleet;
 pub mod recorded;
 pub mod rng;
+pub mod run;
 pub mod scenario;
 pub mod score;
 pub mod service;

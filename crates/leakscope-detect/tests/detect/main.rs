@@ -1,0 +1,4 @@
+//! What holds of the detector on every input, and what it says of the models and recordings that matter.
+
+mod laws;
+mod tables;
