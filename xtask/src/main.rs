@@ -40,13 +40,13 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "scrape|store|ingest [--targets 1000,5000] [--interval 5s] [--for 60s] [--peers prometheus,vmagent] [--pages small,full,json] [--write]",
+        usage: "scrape|store|ingest|demo [--runs 5] [--targets 1000,5000] [--interval 5s] [--for 60s] [--peers prometheus,vmagent] [--pages small,full,json] [--only-peers] [--binary FILE] [--write]",
         about: "figures beside those of others, on this machine in the same run (--write: into docs/benchmarks/)",
         run: bench::run,
     },
     Command {
         name: "soak",
-        usage: "[--targets 2000] [--for 20m]",
+        usage: "[--targets 2000] [--for 20m] [--binary FILE]",
         about: "a daemon among targets that come, go, hang and lie: it must stay flat and leave nothing behind",
         run: soak::run,
     },

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::clock;
+use crate::{bench, clock, tree};
 
 /// How often a condition of another program is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
@@ -122,4 +122,13 @@ pub(crate) fn fresh_folder(path: &Path) -> Result<(), String> {
 /// Where this repository's builds go.
 pub(crate) fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// The product as it is shipped: the binary that is `given`, else it is built.
+pub(crate) fn leakscope_binary(given: Option<String>) -> Result<PathBuf, String> {
+    if let Some(path) = given {
+        return Ok(PathBuf::from(path));
+    }
+    bench::build_leakscope()?;
+    Ok(target_folder(&tree::root()).join("release/leakscope"))
 }

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::args::Args;
 use crate::bench::usage::{memory_bytes, open_files};
-use crate::process::{Running, fresh_folder, target_folder, wait_for};
+use crate::process::{Running, fresh_folder, leakscope_binary, target_folder, wait_for};
 use crate::sim_targets::{Mood, Simulator};
-use crate::{Outcome, bench, clock, http, tree};
+use crate::{Outcome, clock, http, tree};
 
 /// Targets that are always there and always well: what the daemon has with these alone is what it must return to.
 const N_STEADY: usize = 10;
@@ -63,9 +63,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut args = Args::new(arguments);
     let n_targets = args.counts("--targets", &[2_000])?.first().copied().unwrap_or(2_000);
     let length = args.duration("--for", Duration::from_mins(20))?;
+    let binary = args.value("--binary")?;
     args.finish()?;
-    bench::build_leakscope()?;
-    let mut soak = Soak::start(n_targets)?;
+    let binary = leakscope_binary(binary)?;
+    let mut soak = Soak::start(n_targets, &binary)?;
     thread::sleep(BASELINE);
     let baseline = soak.holding()?;
     println!("with {N_STEADY} steady targets: {}", describe(baseline));
@@ -87,9 +88,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 impl Soak {
-    fn start(n_targets: usize) -> Result<Self, String> {
-        let target = target_folder(&tree::root());
-        let folder = target.join("soak");
+    fn start(n_targets: usize, binary: &Path) -> Result<Self, String> {
+        let folder = target_folder(&tree::root()).join("soak");
         fresh_folder(&folder)?;
         let simulator = Simulator::start(n_targets, Mood::Faulty)?;
         let list = folder.join("targets.json");
@@ -98,7 +98,7 @@ impl Soak {
         write(&config, &configuration(&list))?;
         let log = folder.join("log.txt");
         let errors = fs::File::create(&log).map_err(|error| format!("`{}` not writable: {error}", log.display()))?;
-        let mut command = Command::new(target.join("release/leakscope"));
+        let mut command = Command::new(binary);
         command.arg("serve").arg("--config.file").arg(&config).arg("--storage.path").arg(folder.join("data"));
         command.args(["--web.listen-address", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(errors);
         let mut daemon = Running::start("leakscope serve", &mut command)?;

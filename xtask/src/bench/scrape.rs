@@ -1,5 +1,6 @@
 //! `cargo xtask bench scrape`: what a scrape costs, leakscope beside Prometheus and vmagent on the same targets.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use super::contender::{Contender, Page, Plan};
 use super::table::{Table, load_average, machine, write_page};
 use super::usage::{cpu_time, memory_bytes};
 use crate::args::Args;
-use crate::process::{Running, target_folder, wait_for};
+use crate::process::{Running, leakscope_binary, target_folder, wait_for};
 use crate::sim_targets::{Mood, Simulator};
 use crate::{Outcome, clock, tree};
 
@@ -38,12 +39,13 @@ pub(super) fn run(mut args: Args) -> Outcome {
     let peers = args.value("--peers")?.unwrap_or_else(|| "prometheus,vmagent".to_owned());
     let pages = pages(args.value("--pages")?.as_deref())?;
     let (write, without_leakscope) = (args.switch("--write"), args.switch("--only-peers"));
+    let binary = args.value("--binary")?;
     args.finish()?;
-    let leakscope = target_folder(&root).join("release/leakscope");
+    let mut leakscope = PathBuf::new();
     let mut contenders: Vec<Contender> =
         peers.split(',').filter(|name| !name.is_empty()).map(Contender::named).collect::<Result<_, _>>()?;
     if !without_leakscope {
-        super::build_leakscope()?;
+        leakscope = leakscope_binary(binary)?;
         contenders.push(Contender::Leakscope);
     }
     contenders.retain(|contender| match contender.missing(&leakscope) {
