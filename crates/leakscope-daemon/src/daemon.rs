@@ -1,5 +1,6 @@
 //! The daemon: opens the store, takes up what the last run left, starts the threads, serves.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use leakscope_store::{Retention, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, TlsListener};
+use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, Severable, TlsListener};
 use crate::clock;
 use crate::config::{Config, ConfigErrors, Secret, Sourced, Storage, Web, WebFile};
 use crate::fleet::Fleet;
@@ -81,17 +82,20 @@ pub struct Daemon {
     scheme: &'static str,
     state: Arc<ApiState>,
     stop: watch::Sender<bool>,
+    /// Ends connections whose requests do not end by themselves.
+    sever: watch::Sender<bool>,
     stop_loop: Arc<AtomicBool>,
     loop_thread: JoinHandle<()>,
     keeper_thread: JoinHandle<()>,
     chores: Sender<Chore>,
     server: tokio::task::JoinHandle<()>,
-    fleet: tokio::task::JoinHandle<()>,
+    /// They end by themselves on `stop`.
+    tasks: Vec<tokio::task::JoinHandle<()>>,
     reload: mpsc::Sender<ReloadRequest>,
 }
 
 /// How long open requests may take to end at a stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Reload requests that wait. Full: further ones wait to be sent.
 const RELOADS: usize = 8;
 
@@ -105,25 +109,19 @@ impl Daemon {
         let (listen, access, tls) = admit(&settings)?;
         let storage = settings.storage_path.clone().unwrap_or_else(|| config.storage.path.clone());
         let store = Arc::new(Store::open(&storage)?);
-        let listener =
-            TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
-
-        let engine_config = EngineConfig {
-            time_scale: settings.time_scale.unwrap_or(config.detection.time_scale),
-            ..EngineConfig::default()
-        };
-        let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config)?)));
-        let telemetry = Arc::new(Telemetry::new());
+        let (listener, address) = bind(listen).await?;
+        let time_scale = settings.time_scale.unwrap_or(config.detection.time_scale);
+        let engine_config = EngineConfig { time_scale, ..EngineConfig::default() };
+        let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config, clock::now())?)));
         let (events, inbox) = std::sync::mpsc::channel();
         let scraper = Scraper::start(events.clone()).map_err(StartError::Thread)?;
+        let telemetry = Arc::new(Telemetry::new(scraper.stats.clone()));
         let (chores, chore_inbox) = std::sync::mpsc::channel();
         let keeper_thread = {
             let (store, telemetry, retention) = (store.clone(), telemetry.clone(), retention(&config.storage));
             spawn("store", move || keeper::run(&store, &chore_inbox, &telemetry, retention))?
         };
         let stop_loop = Arc::new(AtomicBool::new(false));
-        let scraper_stats = scraper.stats.clone();
         let orders = scraper.orders();
         let performers = Performers {
             engine: engine.clone(),
@@ -140,24 +138,39 @@ impl Daemon {
         let (reload, reloads) = mpsc::channel(RELOADS);
         let reloaded = settings.config_file.as_ref().map(|_| true);
         let (status, fleet_status) = watch::channel(FleetStatus { reloaded, ..FleetStatus::default() });
+        let started_at = clock::now();
         let state = Arc::new(ApiState {
             engine,
             store,
             telemetry: telemetry.clone(),
-            scraper: scraper_stats,
-            live: Arc::new(Live::new(telemetry.clone())),
+            live: Arc::new(Live::new(started_at, telemetry.clone())),
             reload: reload.clone(),
             fleet: fleet_status,
-            started_at: clock::now(),
+            started_at,
             access,
         });
         let fleet =
             Fleet { config_file: settings.config_file, orders, events, chores: chores.clone(), telemetry, status };
         let fleet = tokio::spawn(fleet.run(settings.config, reloads, stopped.clone()));
-        tokio::spawn(api::publish_changes(state.clone(), stopped.clone()));
+        let publisher = tokio::spawn(api::publish_changes(state.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let server = serve(listener, tls, state.clone(), stopped)?;
-        Ok(Self { address, scheme, state, stop, stop_loop, loop_thread, keeper_thread, chores, server, fleet, reload })
+        let (sever, severed) = watch::channel(false);
+        let server = serve(listener, tls, state.clone(), stopped, severed)?;
+        let tasks = vec![fleet, publisher];
+        Ok(Self {
+            address,
+            scheme,
+            state,
+            stop,
+            sever,
+            stop_loop,
+            loop_thread,
+            keeper_thread,
+            chores,
+            server,
+            tasks,
+            reload,
+        })
     }
 
     /// Where it listens.
@@ -187,14 +200,18 @@ impl Daemon {
     }
 
     /// Stops: open requests end, detectors and samples are written, threads join.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.send_replace(true);
         self.state.live.stop();
-        if tokio::time::timeout(DRAIN_TIMEOUT, self.server).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, &mut self.server).await.is_err() {
             tracing::warn!("requests were still open when leakscope stopped");
+            self.sever.send_replace(true);
+            let _ = self.server.await;
         }
-        // Ends by itself on `stop`; a panic there was printed.
-        let _ = self.fleet.await;
+        for task in self.tasks {
+            // A panic there was printed.
+            let _ = task.await;
+        }
         self.stop_loop.store(true, Ordering::Relaxed);
         let (loop_thread, keeper_thread, chores) = (self.loop_thread, self.keeper_thread, self.chores);
         let joined = tokio::task::spawn_blocking(move || {
@@ -244,6 +261,14 @@ fn admit(settings: &Settings) -> Result<(SocketAddr, Access, ServerTls), StartEr
     Ok((web.listen_address, Access::new(token, file.basic_auth_users, host), tls))
 }
 
+/// A listener, and the address it got.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
 fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     rest.split(['/', ':']).next().filter(|host| !host.is_empty())
@@ -254,6 +279,7 @@ fn serve(
     tls: ServerTls,
     state: Arc<ApiState>,
     mut stopped: watch::Receiver<bool>,
+    severed: watch::Receiver<bool>,
 ) -> Result<tokio::task::JoinHandle<()>, StartError> {
     let router = api::router(state);
     let stop = async move {
@@ -263,10 +289,12 @@ fn serve(
     let failed = |error: std::io::Error| tracing::error!(%error, "the API stopped");
     Ok(match tls {
         None => tokio::spawn(async move {
+            let listener = Severable::new(listener, severed);
             axum::serve(listener, router).with_graceful_shutdown(stop).await.unwrap_or_else(failed);
         }),
         Some(config) => {
             let listener = TlsListener::new(listener, config).map_err(StartError::Thread)?;
+            let listener = Severable::new(listener, severed);
             tokio::spawn(async move {
                 axum::serve(listener, router).with_graceful_shutdown(stop).await.unwrap_or_else(failed);
             })
@@ -285,30 +313,28 @@ pub(crate) fn retention(storage: &Storage) -> Retention {
 /// Closed incidents are small and worth more than samples: they stay a year.
 const INCIDENTS_AGE_MAX: Duration = Duration::from_hours(365 * 24);
 
-/// Detectors as they were saved, and what the store holds beyond that.
-fn restore(store: &Store, config: EngineConfig) -> Result<Restored, StoreError> {
+/// How far back a detector without a saved state is shown what the store holds. Beyond: it starts with the rest.
+const REPLAYED_MAX: Duration = Duration::from_hours(24);
+
+/// Detectors as they were saved, and what the store holds beyond that. After a crash that is everything of targets that were new.
+fn restore(store: &Store, config: EngineConfig, now: Timestamp) -> Result<Restored, StoreError> {
     let mut restored = Restored::new(store.incidents()?);
+    let mut seen_until: BTreeMap<TargetId, Timestamp> = BTreeMap::new();
     for (target, at, state) in store.checkpoints()? {
-        if let Err(error) = restored.add_detector(target, &state) {
-            tracing::warn!(%target, %error, "a detector starts anew");
+        match restored.add_detector(target, &state) {
+            Ok(()) => drop(seen_until.insert(target, at)),
+            Err(error) => tracing::warn!(%target, %error, "a detector starts anew"),
         }
-        replay(store, &mut restored, target, at, config.time_scale)?;
+    }
+    for known in store.targets()? {
+        let target = known.target.id;
+        let since = seen_until.get(&target).copied().unwrap_or(now.minus(REPLAYED_MAX));
+        let columns = store.range(target, &Signal::ALL, since.plus(Duration::from_millis(1)), now)?;
+        for (index, at) in columns.at.iter().enumerate() {
+            restored.replay(target, *at, config.time_scale, &columns.readings(index));
+        }
     }
     Ok(restored)
-}
-
-fn replay(
-    store: &Store,
-    restored: &mut Restored,
-    target: TargetId,
-    since: Timestamp,
-    time_scale: f64,
-) -> Result<(), StoreError> {
-    let columns = store.range(target, &Signal::ALL, since.plus(Duration::from_millis(1)), clock::now())?;
-    for (index, at) in columns.at.iter().enumerate() {
-        restored.replay(target, *at, time_scale, &columns.readings(index));
-    }
-    Ok(())
 }
 
 impl Daemon {
@@ -317,5 +343,43 @@ impl Daemon {
         let engine = lock(&self.state.engine);
         let up = engine.watches().filter(|(_, watch)| watch.health.up == Some(true)).count();
         (engine.watches().count(), up)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leakscope_model::{Readings, Runtime, Target};
+
+    use super::*;
+
+    /// A target that grew for four hours, a sample every minute, and was never saved.
+    #[test]
+    fn a_detector_that_was_never_saved_is_shown_what_the_store_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let id = TargetId::of("shop", "a:1", "");
+        let target = Target {
+            id,
+            job: "shop".into(),
+            instance: "a:1".into(),
+            service: "shop".into(),
+            version: None,
+            labels: BTreeMap::new(),
+            runtime: Runtime::Unknown,
+            interval: Duration::from_mins(1),
+            timeout: Duration::from_secs(10),
+        };
+        let began = Timestamp::from_millis(1_700_000_000_000);
+        store.remember_target(&target, began).unwrap();
+        let mut now = began;
+        for minute in 0..240_u32 {
+            let mut readings = Readings::default();
+            readings.set(Signal::Rss, 1e8 + 3e6 * f64::from(minute));
+            now = began.plus(Duration::from_secs(60 * u64::from(minute)));
+            store.append(id, now, &readings);
+        }
+        let mut engine = Engine::new(EngineConfig::default(), restore(&store, EngineConfig::default(), now).unwrap());
+        engine.handle(now, Event::TargetsSeen(vec![target]), &mut Vec::new());
+        assert_eq!(engine.watch(id).unwrap().state(), leakscope_model::State::Leaking);
     }
 }

@@ -23,6 +23,8 @@ use crate::telemetry::Telemetry;
 
 /// How often sources of targets are looked at; each has its own interval above this.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a server of targets may take, whatever `scrape_timeout` is: all other sources wait for it meanwhile.
+const FETCH_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 /// The job and service under which leakscope watches itself.
 const OWN_JOB: &str = "leakscope";
 
@@ -47,19 +49,21 @@ impl Fleet {
     ) {
         let mut discovery = Discovery::new(&config);
         let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut looks = tokio::time::interval(POLL_INTERVAL);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let snapshot = tokio::select! {
-                snapshot = discovery.poll(clock::now(), fetch_for_discovery) => snapshot,
-                _ = stop.changed() => return,
-            };
-            if let Some(snapshot) = snapshot {
-                self.apply(&config, snapshot);
-            }
+            // A look that hangs is given up for a reload: the new configuration may have done away with its cause.
             let answer = tokio::select! {
-                () = tokio::time::sleep(POLL_INTERVAL) => continue,
+                biased;
                 _ = stop.changed() => return,
                 Some(answer) = reloads.recv() => Some(answer),
                 () = next_hangup(&mut hangup) => None,
+                snapshot = look(&mut looks, &mut discovery) => {
+                    if let Some(snapshot) = snapshot {
+                        self.apply(&config, snapshot);
+                    }
+                    continue;
+                }
             };
             let outcome = self.load();
             if let Some(answer) = answer {
@@ -70,6 +74,7 @@ impl Fleet {
                 let _ = self.chores.send(Chore::Retention(retention(&new.storage)));
                 discovery = Discovery::new(&new);
                 config = new;
+                looks.reset_immediately();
             }
         }
     }
@@ -124,6 +129,12 @@ impl Fleet {
     }
 }
 
+/// Waits until it is time to, and looks at the sources of targets.
+async fn look(looks: &mut tokio::time::Interval, discovery: &mut Discovery) -> Option<Snapshot> {
+    looks.tick().await;
+    discovery.poll(clock::now(), fetch_for_discovery).await
+}
+
 async fn next_hangup(hangup: &mut Option<tokio::signal::unix::Signal>) {
     match hangup {
         Some(hangup) => {
@@ -134,8 +145,11 @@ async fn next_hangup(hangup: &mut Option<tokio::signal::unix::Signal>) {
 }
 
 async fn fetch_for_discovery(request: FetchRequest) -> Result<FetchResponse, String> {
-    let tls = TlsConfigs::default().of(&request.job, &request.address);
-    let timeout = request.job.config.scrape_timeout;
+    let tls = match request.job.config.scheme {
+        Scheme::Http => EndpointTls::Plain,
+        Scheme::Https => TlsConfigs::default().of(&request.job, &request.address),
+    };
+    let timeout = request.job.config.scrape_timeout.min(FETCH_TIMEOUT_MAX);
     let endpoint = Endpoint::new(TargetId::default(), request.job, &request.address, Vec::new(), tls, None);
     match tokio::time::timeout(timeout, fetch(&endpoint, &request.path)).await {
         Ok(Ok((status, headers, body))) => Ok(FetchResponse { status, headers, body }),
@@ -145,8 +159,14 @@ async fn fetch_for_discovery(request: FetchRequest) -> Result<FetchResponse, Str
 }
 
 fn endpoint_of(found: &FoundTarget, tls: &mut TlsConfigs) -> Endpoint {
-    let tls = if found.scheme == Scheme::Https { tls.of(&found.job, &found.address) } else { EndpointTls::Plain };
-    Endpoint::new(found.target.id, found.job.clone(), &found.address, found.paths.clone(), tls, found.pid)
+    // A rule may have changed the job's scheme for this target.
+    let tls = match found.scheme {
+        Scheme::Http => EndpointTls::Plain,
+        Scheme::Https => tls.of(&found.job, &found.address),
+    };
+    let (target, job) = (&found.target, found.job.clone());
+    let endpoint = Endpoint::new(target.id, job, &found.address, found.paths.clone(), tls, found.pid);
+    Endpoint { timeout: target.timeout, ..endpoint }
 }
 
 /// Client configurations by job: certificates are read once for thousands of targets.
@@ -155,9 +175,6 @@ struct TlsConfigs(BTreeMap<String, Result<Arc<ClientConfig>, String>>);
 
 impl TlsConfigs {
     fn of(&mut self, job: &ScrapeJob, address: &str) -> EndpointTls {
-        if job.config.scheme == Scheme::Http {
-            return EndpointTls::Plain;
-        }
         let tls = &job.config.http.tls;
         let config = self
             .0

@@ -1,6 +1,7 @@
 //! What leakscope says of itself: one registry, served at `/metrics`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use leakscope_engine::Event;
 use leakscope_model::Signal;
@@ -14,6 +15,7 @@ use crate::scrape::{ScraperStats, process};
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     registry: Registry,
+    scraper: Arc<ScraperStats>,
     scrapes: Counter,
     scrape_failures: Counter,
     pub(crate) store_errors: Counter,
@@ -41,9 +43,10 @@ pub(crate) struct Facts {
 }
 
 impl Telemetry {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(scraper: Arc<ScraperStats>) -> Self {
         let mut registry = Registry::with_prefix("leakscope");
         let mut telemetry = Self {
+            scraper,
             scrapes: counter(&mut registry, "scrapes", "Scrapes that ended, well or not"),
             scrape_failures: counter(&mut registry, "scrape_failures", "Scrapes that failed"),
             store_errors: counter(&mut registry, "store_errors", "Writes that the store refused"),
@@ -97,14 +100,14 @@ impl Telemetry {
     }
 
     /// The exposition in OpenMetrics text, the process' own figures included.
-    pub(crate) fn encode(&self, facts: Facts, scraper: &ScraperStats) -> String {
+    pub(crate) fn encode(&self, facts: Facts) -> String {
         use std::sync::atomic::Ordering::Relaxed;
         self.targets.set(facts.targets as i64);
         self.subscribers.set(facts.subscribers as i64);
         self.storage_bytes.set(facts.storage_bytes as i64);
         self.storage_writable.set(i64::from(facts.storage_writable));
         self.samples_dropped.inner().store(facts.samples_dropped, Relaxed);
-        self.under_way.set(scraper.under_way.load(Relaxed) as i64);
+        self.under_way.set(self.scraper.under_way.load(Relaxed) as i64);
         self.tokio_tasks.set(tokio::runtime::Handle::current().metrics().num_alive_tasks() as i64);
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -113,6 +116,11 @@ impl Telemetry {
         text.push_str("# EOF\n");
         text
     }
+}
+
+/// Resident memory of this process, bytes; `None` where `/proc` does not say.
+pub(crate) fn own_memory() -> Option<f64> {
+    process::read(std::process::id()).ok().and_then(|page| page.own.get(Signal::Rss))
 }
 
 /// The usual `process_*` names, so that every tool knows them.

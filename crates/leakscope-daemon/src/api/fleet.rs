@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use leakscope_engine::{ServiceView, Watch};
-use leakscope_model::TargetId;
+use leakscope_model::{Runtime, State as Verdict, TargetId};
 use leakscope_wire as wire;
 use serde::Deserialize;
 
 use super::ApiState;
-use super::params::{Params, page};
+use super::params::{NoQuery, Params, Segment, one_of, page};
 use super::problem::Problem;
 use super::views::{service_dto, target_dto};
 use crate::sync::lock;
@@ -58,6 +58,25 @@ pub(crate) struct ServiceQuery {
     version: Option<String>,
 }
 
+/// What `state` may be.
+const STATES: [&str; 5] = [
+    Verdict::TooEarly.name(),
+    Verdict::Steady.name(),
+    Verdict::Recovered.name(),
+    Verdict::Suspect.name(),
+    Verdict::Leaking.name(),
+];
+/// What `runtime` may be.
+const RUNTIMES: [&str; 7] = [
+    Runtime::Go.name(),
+    Runtime::Node.name(),
+    Runtime::Jvm.name(),
+    Runtime::Python.name(),
+    Runtime::DotNet.name(),
+    Runtime::Native.name(),
+    Runtime::Unknown.name(),
+];
+
 /// Everything that is watched.
 #[utoipa::path(get, path = "/api/v1/targets", params(TargetsQuery), responses((status = 200, body = wire::Targets), (status = 400, body = wire::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn targets(
@@ -65,6 +84,7 @@ pub(crate) async fn targets(
     query: Params<TargetsQuery>,
 ) -> Result<Json<wire::Targets>, Problem> {
     let Params { value: query, path } = query;
+    one_of(&STATES, query.state.as_deref(), "state", &path)?;
     let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
     let engine = lock(&state.engine);
     let mut wanted: Vec<(TargetId, &Watch)> = engine
@@ -83,12 +103,12 @@ pub(crate) async fn targets(
 }
 
 /// One thing that is watched.
-#[utoipa::path(get, path = "/api/v1/targets/{id}", params(("id" = String, Path, description = "16 hex digits")), responses((status = 200, body = wire::Target), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/targets/{id}", params(("id" = String, Path, description = "16 hex digits")), responses((status = 200, body = wire::Target), (status = 400, body = wire::Problem, content_type = "application/problem+json"), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn target(
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Segment { value: id, path }: Segment,
+    _: Params<NoQuery>,
 ) -> Result<Json<wire::Target>, Problem> {
-    let path = format!("/api/v1/targets/{id}");
     let engine = lock(&state.engine);
     let found = id.parse().ok().and_then(|id: TargetId| Some((id, engine.watch(id)?)));
     let (id, watch) = found.ok_or_else(|| {
@@ -104,6 +124,8 @@ pub(crate) async fn services(
     query: Params<ServicesQuery>,
 ) -> Result<Json<wire::Services>, Problem> {
     let Params { value: query, path } = query;
+    one_of(&STATES, query.state.as_deref(), "state", &path)?;
+    one_of(&RUNTIMES, query.runtime.as_deref(), "runtime", &path)?;
     let engine = lock(&state.engine);
     let mut wanted: Vec<ServiceView<'_>> = engine
         .services()
@@ -126,10 +148,10 @@ fn worse(a: &ServiceView<'_>, b: &ServiceView<'_>) -> Ordering {
 }
 
 /// One service with its replicas.
-#[utoipa::path(get, path = "/api/v1/services/{name}", params(("name" = String, Path, description = "the service's name"), ServiceQuery), responses((status = 200, body = wire::ServiceDetail), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/services/{name}", params(("name" = String, Path, description = "the service's name"), ServiceQuery), responses((status = 200, body = wire::ServiceDetail), (status = 400, body = wire::Problem, content_type = "application/problem+json"), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn service(
     State(state): State<Arc<ApiState>>,
-    Path(name): Path<String>,
+    Segment { value: name, .. }: Segment,
     query: Params<ServiceQuery>,
 ) -> Result<Json<wire::ServiceDetail>, Problem> {
     let engine = lock(&state.engine);

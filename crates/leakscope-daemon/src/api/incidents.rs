@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use leakscope_model::IncidentId;
+use axum::extract::State;
+use leakscope_model::{IncidentId, IncidentState};
 use leakscope_wire as wire;
 use serde::Deserialize;
 
 use super::ApiState;
-use super::params::{Params, page};
+use super::params::{NoQuery, Params, Segment, one_of, page};
 use super::problem::Problem;
 use crate::sync::lock;
 
@@ -27,6 +27,9 @@ pub(crate) struct IncidentsQuery {
     cursor: Option<String>,
 }
 
+/// What `state` may be.
+const STATES: [&str; 3] = [IncidentState::Open.name(), IncidentState::Recovered.name(), IncidentState::Closed.name()];
+
 /// Every incident, newest first.
 #[utoipa::path(get, path = "/api/v1/incidents", params(IncidentsQuery), responses((status = 200, body = wire::Incidents), (status = 400, body = wire::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn incidents(
@@ -34,6 +37,7 @@ pub(crate) async fn incidents(
     query: Params<IncidentsQuery>,
 ) -> Result<Json<wire::Incidents>, Problem> {
     let Params { value: query, path } = query;
+    one_of(&STATES, query.state.as_deref(), "state", &path)?;
     let engine = lock(&state.engine);
     let wanted = engine
         .incidents()
@@ -48,12 +52,12 @@ pub(crate) async fn incidents(
 }
 
 /// One incident.
-#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = u64, Path, description = "the incident's number")), responses((status = 200, body = wire::Incident), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = u64, Path, description = "the incident's number")), responses((status = 200, body = wire::Incident), (status = 400, body = wire::Problem, content_type = "application/problem+json"), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn incident(
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Segment { value: id, path }: Segment,
+    _: Params<NoQuery>,
 ) -> Result<Json<wire::Incident>, Problem> {
-    let path = format!("/api/v1/incidents/{id}");
     let engine = lock(&state.engine);
     let found = id.parse().ok().and_then(|id| engine.incident(IncidentId(id)));
     found.map(|incident| Json(incident.into())).ok_or_else(|| {

@@ -10,6 +10,7 @@ mod ops;
 mod params;
 mod problem;
 mod series;
+mod sever;
 mod ui;
 mod views;
 
@@ -22,12 +23,12 @@ use leakscope_model::Timestamp;
 use leakscope_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::scrape::ScraperStats;
 use crate::telemetry::Telemetry;
 
 pub(crate) use access::Access;
 pub(crate) use events::{Live, publish_changes};
 pub(crate) use listener::{TlsListener, server_config};
+pub(crate) use sever::Severable;
 
 /// Asks the daemon to read its configuration again; the answer is why it could not.
 pub(crate) type ReloadRequest = oneshot::Sender<Result<(), String>>;
@@ -49,7 +50,6 @@ pub(crate) struct ApiState {
     pub(crate) engine: Arc<Mutex<Engine>>,
     pub(crate) store: Arc<Store>,
     pub(crate) telemetry: Arc<Telemetry>,
-    pub(crate) scraper: Arc<ScraperStats>,
     pub(crate) live: Arc<Live>,
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
     pub(crate) fleet: watch::Receiver<FleetStatus>,
@@ -74,7 +74,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/-/ready", get(ops::ready))
         .route("/-/reload", post(ops::reload).put(ops::reload))
         .route("/metrics", get(ops::metrics))
-        .fallback(get(ui::file))
+        .fallback(ui::file)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(state.clone(), access::guard))
         .with_state(state)

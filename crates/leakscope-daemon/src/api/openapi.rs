@@ -21,12 +21,18 @@ use super::{events, fleet, incidents, ops, series};
         series::series,
         incidents::incidents,
         incidents::incident,
-        events::events
+        events::events,
+        document,
+        ops::healthy,
+        ops::ready,
+        ops::reload,
+        ops::metrics
     )
 )]
 struct Document;
 
 /// The API described for machines.
+#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, body = Object)))]
 pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(Document::openapi())
 }

@@ -6,21 +6,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use leakscope_model::Signal;
 use leakscope_store::Health;
 use leakscope_wire as wire;
 use tokio::sync::oneshot;
 
 use super::ApiState;
+use super::params::{NoQuery, Params};
 use super::problem::Problem;
 use super::views::state_counts;
-use crate::scrape::process;
 use crate::sync::lock;
-use crate::telemetry::Facts;
+use crate::telemetry::{Facts, own_memory};
 
 /// How leakscope itself is.
-#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = wire::Status)))]
-pub(crate) async fn status(State(state): State<Arc<ApiState>>) -> Json<wire::Status> {
+#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = wire::Status), (status = 400, body = wire::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn status(State(state): State<Arc<ApiState>>, _: Params<NoQuery>) -> Json<wire::Status> {
     Json(status_dto(&state))
 }
 
@@ -30,7 +29,6 @@ pub(crate) fn status_dto(state: &ApiState) -> wire::Status {
         let up = engine.watches().filter(|(_, watch)| watch.health.up == Some(true)).count();
         (engine.watches().count(), up, state_counts(&engine), engine.config().time_scale)
     };
-    let memory = process::read(std::process::id()).ok().and_then(|page| page.own.get(Signal::Rss));
     let stats = state.store.stats();
     let reason = match state.store.health() {
         Health::Ok => None,
@@ -44,7 +42,7 @@ pub(crate) fn status_dto(state: &ApiState) -> wire::Status {
         targets: targets as u32,
         targets_up: targets_up as u32,
         services,
-        memory_bytes: memory.unwrap_or(0.0) as u64,
+        memory_bytes: own_memory().unwrap_or(0.0) as u64,
         storage: wire::StorageStatus {
             writable: reason.is_none(),
             reason,
@@ -58,11 +56,13 @@ pub(crate) fn status_dto(state: &ApiState) -> wire::Status {
 }
 
 /// Alive.
+#[utoipa::path(get, path = "/-/healthy", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn healthy() -> &'static str {
     "leakscope is healthy\n"
 }
 
 /// Able to serve: the store takes writes.
+#[utoipa::path(get, path = "/-/ready", responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = wire::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn ready(State(state): State<Arc<ApiState>>) -> Response {
     match state.store.health() {
         Health::Ok => "leakscope is ready\n".into_response(),
@@ -72,7 +72,8 @@ pub(crate) async fn ready(State(state): State<Arc<ApiState>>) -> Response {
     }
 }
 
-/// Reads the configuration again. A bad one leaves the old one running.
+/// Reads the configuration again. A bad one leaves the old one running. `PUT` does the same.
+#[utoipa::path(post, path = "/-/reload", responses((status = 200, body = String, content_type = "text/plain"), (status = 400, body = wire::Problem, content_type = "application/problem+json"), (status = 503, body = wire::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn reload(State(state): State<Arc<ApiState>>) -> Result<&'static str, Problem> {
     let (answer, outcome) = oneshot::channel();
     let stopping = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "leakscope is stopping", "/-/reload");
@@ -84,6 +85,7 @@ pub(crate) async fn reload(State(state): State<Arc<ApiState>>) -> Result<&'stati
 }
 
 /// Our own metrics, in OpenMetrics text.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
 pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
     let stats = state.store.stats();
     let facts = Facts {
@@ -93,6 +95,6 @@ pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
         storage_writable: state.store.health() == Health::Ok,
         samples_dropped: stats.dropped_samples,
     };
-    let body = state.telemetry.encode(facts, &state.scraper);
+    let body = state.telemetry.encode(facts);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body).into_response()
 }

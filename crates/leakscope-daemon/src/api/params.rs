@@ -1,8 +1,9 @@
 //! Query parameters: read once, refused with a problem document.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use leakscope_model::Timestamp;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -23,6 +24,41 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
             Ok(Query(value)) => Ok(Self { value, path }),
             Err(error) => Err(Problem::bad_request(error.body_text(), &path)),
         }
+    }
+}
+
+/// The one variable part of a route, decoded, with the path it was asked on.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) value: String,
+    pub(crate) path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = parts.uri.path().to_owned();
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self { value, path }),
+            Err(error) => Err(Problem::bad_request(error.body_text(), &path)),
+        }
+    }
+}
+
+/// A query that has no parameters.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoQuery {}
+
+/// One of `known`, or a problem that lists them.
+pub(crate) fn one_of(known: &[&str], found: Option<&str>, name: &str, path: &str) -> Result<(), Problem> {
+    match found {
+        Some(found) if !known.contains(&found) => Err(Problem::bad_request(
+            format!("expected `{name}` to be one of {}, found `{found}`", known.join(", ")),
+            path,
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The body of a response: framing (RFC 9112), content encoding, limits. Nothing is held but what a decoder needs.
 
-use std::io::Write;
+use std::io::{self, Write};
+
+use zstd::stream::raw::{DParameter, InBuffer, Operation, OutBuffer};
 
 use super::error::ScrapeError;
 
@@ -137,11 +139,9 @@ fn beyond() -> ScrapeError {
 pub(crate) enum Decoder {
     Identity,
     Gzip(Box<flate2::write::MultiGzDecoder<Vec<u8>>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
+    Zstd(Box<ZstdDecoder>),
 }
 
-/// Encoded bytes that are decoded at once: bounds what one step can blow up to.
-const STEP_BYTES: usize = 4 << 10;
 /// Largest window of a zstd stream as a power of two: 8 MiB, what RFC 8878 recommends every decoder to support.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -150,12 +150,7 @@ impl Decoder {
         match encoding.trim() {
             "" | "identity" => Ok(Self::Identity),
             "gzip" | "x-gzip" => Ok(Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Vec::new())))),
-            "zstd" => {
-                let failed = |source| ScrapeError::Decode { encoding: "zstd", source };
-                let mut decoder = zstd::stream::write::Decoder::new(Vec::new()).map_err(failed)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(failed)?;
-                Ok(Self::Zstd(Box::new(decoder)))
-            }
+            "zstd" => Ok(Self::Zstd(Box::new(ZstdDecoder::new()?))),
             other => Err(ScrapeError::Encoding { found: other.into() }),
         }
     }
@@ -168,19 +163,15 @@ impl Decoder {
         match self {
             Self::Identity => take(encoded),
             Self::Gzip(decoder) => {
-                for step in encoded.chunks(STEP_BYTES) {
-                    decoder.write_all(step).map_err(|source| ScrapeError::Decode { encoding: "gzip", source })?;
+                let mut left = encoded;
+                while !left.is_empty() {
+                    let n = gunzip(decoder, left).map_err(|source| ScrapeError::Decode { encoding: "gzip", source })?;
+                    left = &left[n..];
                     drain(decoder.get_mut(), take)?;
                 }
                 Ok(())
             }
-            Self::Zstd(decoder) => {
-                for step in encoded.chunks(STEP_BYTES) {
-                    decoder.write_all(step).map_err(|source| ScrapeError::Decode { encoding: "zstd", source })?;
-                    drain(decoder.get_mut(), take)?;
-                }
-                Ok(())
-            }
+            Self::Zstd(decoder) => decoder.feed(encoded, take),
         }
     }
 
@@ -194,11 +185,16 @@ impl Decoder {
                 decoder.try_finish().map_err(|source| ScrapeError::Decode { encoding: "gzip", source })?;
                 drain(decoder.get_mut(), take)
             }
-            Self::Zstd(decoder) => {
-                decoder.flush().map_err(|source| ScrapeError::Decode { encoding: "zstd", source })?;
-                drain(decoder.get_mut(), take)
-            }
+            Self::Zstd(decoder) => decoder.finish(),
         }
+    }
+}
+
+/// Decodes as much as fills the decoder's own buffer of some KiB, and returns how many bytes that took. All at once would be held whole.
+fn gunzip(decoder: &mut impl Write, encoded: &[u8]) -> io::Result<usize> {
+    match decoder.write(encoded)? {
+        0 => Err(io::Error::new(io::ErrorKind::InvalidData, "bytes beyond its end")),
+        n => Ok(n),
     }
 }
 
@@ -206,6 +202,60 @@ fn drain(out: &mut Vec<u8>, take: &mut impl FnMut(&[u8]) -> Result<(), ScrapeErr
     let outcome = take(out);
     out.clear();
     outcome
+}
+
+/// Frames of zstd, decoded through one buffer: four bytes of it can become 128 KiB.
+pub(crate) struct ZstdDecoder {
+    raw: zstd::stream::raw::Decoder<'static>,
+    out: Vec<u8>,
+    /// At the end of a frame.
+    complete: bool,
+}
+
+/// Decoded bytes that are handed on at once.
+const ZSTD_OUT_BYTES: usize = 32 << 10;
+
+impl ZstdDecoder {
+    fn new() -> Result<Self, ScrapeError> {
+        let mut raw = zstd::stream::raw::Decoder::new().map_err(not_zstd)?;
+        raw.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(not_zstd)?;
+        Ok(Self { raw, out: Vec::with_capacity(ZSTD_OUT_BYTES), complete: false })
+    }
+
+    fn feed(
+        &mut self,
+        encoded: &[u8],
+        take: &mut impl FnMut(&[u8]) -> Result<(), ScrapeError>,
+    ) -> Result<(), ScrapeError> {
+        let mut input = InBuffer::around(encoded);
+        while input.pos < encoded.len() {
+            if std::mem::take(&mut self.complete) {
+                self.raw.reinit().map_err(not_zstd)?;
+            }
+            // Until the input is used up and nothing of it waits for room.
+            loop {
+                self.out.clear();
+                let hint = self.raw.run(&mut input, &mut OutBuffer::around(&mut self.out)).map_err(not_zstd)?;
+                take(&self.out)?;
+                self.complete = hint == 0;
+                if self.complete || (input.pos == encoded.len() && self.out.len() < self.out.capacity()) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), ScrapeError> {
+        if self.complete {
+            return Ok(());
+        }
+        Err(not_zstd(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends within a frame")))
+    }
+}
+
+fn not_zstd(source: io::Error) -> ScrapeError {
+    ScrapeError::Decode { encoding: "zstd", source }
 }
 
 #[cfg(test)]
@@ -245,17 +295,43 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_zstd_are_joined_however_they_arrive_and_a_cut_one_is_told() {
+        let text: Vec<u8> = (0..200_000_u32).flat_map(|n| (n / 3).to_le_bytes()).collect();
+        let frames =
+            [zstd::encode_all(text.as_slice(), 3).unwrap(), zstd::encode_all(&b"end"[..], 3).unwrap()].concat();
+        for size in [1, 7, 1_000, frames.len()] {
+            let mut decoder = Decoder::of("zstd").unwrap();
+            let mut seen = Vec::new();
+            let mut take = |bytes: &[u8]| {
+                seen.extend_from_slice(bytes);
+                Ok(())
+            };
+            frames.chunks(size).try_for_each(|piece| decoder.feed(piece, &mut take)).unwrap();
+            decoder.finish(&mut take).unwrap();
+            assert_eq!(seen, [text.as_slice(), b"end"].concat());
+        }
+        let mut decoder = Decoder::of("zstd").unwrap();
+        decoder.feed(&frames[..frames.len() - 1], &mut |_| Ok(())).unwrap();
+        assert!(decoder.finish(&mut |_| Ok(())).unwrap_err().to_string().contains("it ends within a frame"));
+    }
+
+    #[test]
     fn a_bomb_meets_the_limit_before_it_is_whole() {
         let zeros = vec![0; 10 << 20];
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(&zeros).unwrap();
-        let bomb = encoder.finish().unwrap();
-        let mut seen = 0;
-        let outcome = Decoder::of("gzip").unwrap().feed(&bomb, &mut |bytes| {
-            seen += bytes.len();
-            if seen > 1 << 20 { Err(ScrapeError::TooLarge { limit: 1 << 20 }) } else { Ok(()) }
-        });
-        assert!(matches!(outcome, Err(ScrapeError::TooLarge { .. })));
-        assert!(seen < 8 << 20, "{seen}");
+        for (encoding, bomb) in
+            [("gzip", encoder.finish().unwrap()), ("zstd", zstd::encode_all(zeros.as_slice(), 19).unwrap())]
+        {
+            let mut seen = 0;
+            let mut largest = 0;
+            let outcome = Decoder::of(encoding).unwrap().feed(&bomb, &mut |bytes| {
+                seen += bytes.len();
+                largest = largest.max(bytes.len());
+                if seen > 1 << 20 { Err(ScrapeError::TooLarge { limit: 1 << 20 }) } else { Ok(()) }
+            });
+            assert!(matches!(outcome, Err(ScrapeError::TooLarge { .. })), "{encoding}");
+            assert!(largest <= 256 << 10, "{encoding}: {largest} bytes at once");
+        }
     }
 }

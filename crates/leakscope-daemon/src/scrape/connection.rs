@@ -39,10 +39,8 @@ impl Connection {
             EndpointTls::Tls(config, name) => (config, name),
         };
         let connector = tokio_rustls::TlsConnector::from(config.clone());
-        let stream = connector
-            .connect(name.clone(), stream)
-            .await
-            .map_err(|source| ScrapeError::Tls { address: endpoint.address.clone(), source })?;
+        let stream =
+            connector.connect(name.clone(), stream).await.map_err(|source| handshake_error(endpoint, source))?;
         Ok(Self::Tls(Box::new(stream)))
     }
 
@@ -73,6 +71,18 @@ impl Connection {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
         }
+    }
+}
+
+/// Why there is no TLS; a certificate that nobody known has signed names who should have.
+fn handshake_error(endpoint: &Endpoint, source: io::Error) -> ScrapeError {
+    use rustls::CertificateError::{BadSignature, UnknownIssuer};
+    let address = endpoint.address.clone();
+    match source.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)) => {
+            ScrapeError::Foreign { address, authorities: endpoint.authorities() }
+        }
+        _ => ScrapeError::Tls { address, source },
     }
 }
 

@@ -1,6 +1,7 @@
 //! How one target is reached.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leakscope_model::TargetId;
 use rustls::ClientConfig;
@@ -8,7 +9,7 @@ use rustls::pki_types::ServerName;
 
 use super::error::ScrapeError;
 use super::tls::server_name;
-use crate::config::{Auth, ScrapeJob, Secret, Sourced, Tls};
+use crate::config::{Auth, Scheme, ScrapeJob, Secret, Sourced, Tls};
 
 /// How one target is reached: everything that can be made ahead of a scrape.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Endpoint {
     pub(crate) tls: EndpointTls,
     /// The process behind it, when it runs on this host.
     pub(crate) pid: Option<u32>,
+    /// How long one scrape may take.
+    pub(crate) timeout: Duration,
 }
 
 /// Whether and how a connection is encrypted.
@@ -59,7 +62,8 @@ impl Endpoint {
         pid: Option<u32>,
     ) -> Self {
         let (host, port) = split_address(address);
-        Self { target, job, address: address.into(), host: host.into(), port, paths, tls, pid }
+        let timeout = job.config.scrape_timeout;
+        Self { target, job, address: address.into(), host: host.into(), port, paths, tls, pid, timeout }
     }
 
     /// The request for one path. Secrets are spelt out here and nowhere else; those in files are read at each request, so that they can be rotated.
@@ -76,12 +80,14 @@ impl Endpoint {
             Auth::Basic { username, password } => {
                 let password = password.as_ref().map(Sourced::<Secret>::read).transpose()?;
                 let pair = format!("{}:{}", username.read()?, password.as_ref().map_or("", |secret| secret.expose()));
+                one_line(&pair)?;
                 request.push_str("Authorization: Basic ");
                 request.push_str(&base64(pair.as_bytes()));
                 request.push_str("\r\n");
             }
             Auth::Header { scheme, credentials } => {
                 let credentials = credentials.read()?;
+                one_line(credentials.expose())?;
                 for part in ["Authorization: ", scheme, " ", credentials.expose(), "\r\n"] {
                     request.push_str(part);
                 }
@@ -91,10 +97,42 @@ impl Endpoint {
         Ok(request.into_bytes())
     }
 
+    /// Whether a connection to `other` can go on for this one: to the same address, in the same way.
+    pub(crate) fn shares_connections_with(&self, other: &Self) -> bool {
+        let same_way = match (&self.tls, &other.tls) {
+            (EndpointTls::Plain, EndpointTls::Plain) => true,
+            // Certificates are read anew with each configuration, and a job belongs to one.
+            (EndpointTls::Tls(..), EndpointTls::Tls(..)) => Arc::ptr_eq(&self.job, &other.job),
+            (EndpointTls::Plain | EndpointTls::Tls(..) | EndpointTls::Unusable(_), _) => false,
+        };
+        same_way && self.address == other.address
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self.tls {
+            EndpointTls::Plain => Scheme::Http,
+            EndpointTls::Tls(..) | EndpointTls::Unusable(_) => Scheme::Https,
+        }
+    }
+
+    /// Whose signatures are accepted, in words.
+    pub(crate) fn authorities(&self) -> String {
+        match &self.job.config.http.tls.ca {
+            Some(Sourced::File(file)) => format!("`{}`", file.display()),
+            Some(Sourced::Inline(_)) => "`tls_config.ca`".into(),
+            None => "this system".into(),
+        }
+    }
+
     /// Compression costs both ends more than the loopback device does.
     fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
+}
+
+/// A line end in a secret would begin a header field of its own.
+fn one_line(secret: &str) -> Result<(), ScrapeError> {
+    if secret.chars().any(char::is_control) { Err(ScrapeError::Unsendable) } else { Ok(()) }
 }
 
 /// RFC 4648, with padding.

@@ -15,10 +15,14 @@ pub(crate) enum ScrapeError {
     Connect { address: String, source: std::io::Error },
     #[error("TLS with `{address}` failed: {source}")]
     Tls { address: String, source: std::io::Error },
+    #[error("expected a certificate of `{address}` signed by an authority of {authorities}, found another's")]
+    Foreign { address: String, authorities: String },
     #[error("{reason}")]
     TlsConfig { reason: String },
-    #[error("the secret for this request: {0}")]
+    #[error("{}", with_source(.0))]
     Secret(#[from] SecretError),
+    #[error("expected user names and credentials of one line, found a control character")]
+    Unsendable,
     #[error("the connection broke: {0}")]
     Broken(std::io::Error),
     #[error("expected a response, found the end of the connection after {received} bytes")]
@@ -43,6 +47,14 @@ pub(crate) enum ScrapeError {
     Page(#[from] IngestError),
     #[error("process {pid} is gone")]
     ProcessGone { pid: u32 },
+}
+
+/// The page of a target is where this is handled, so the reason stands with it.
+fn with_source(error: &SecretError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 fn show(timeout: Duration) -> String {

@@ -1,5 +1,7 @@
 //! One scrape: requests on a connection that is kept, pages read as they arrive, merged into one.
 
+use std::time::Duration;
+
 use leakscope_ingest::{Page, PageReader};
 
 use super::body::{Decoder, Framing};
@@ -11,18 +13,31 @@ use super::error::ScrapeError;
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Header fields of a response. Beyond: refused.
 const HEADERS_MAX: usize = 96;
+/// Bytes of the body of a refusal that are read for the connection's sake. Beyond: the connection is closed.
+const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 /// Redirects that one request follows, on the same host only.
 const REDIRECTS_MAX: u32 = 5;
 
 /// What one scrape brought: the merged page, and what went wrong with some of its paths.
 pub(crate) type Outcome = (Page, Option<ScrapeError>);
 
-/// Reads every path of a target and merges the pages. One page of several that fails is told; only when all fail the scrape does.
+/// Reads every path of a target within `allowed` and merges the pages. One page of several that fails is told; only when all fail the scrape does.
 /// The connection is left for the next scrape when it can be used again.
-pub(crate) async fn scrape(endpoint: &Endpoint, connection: &mut Option<Connection>) -> Result<Outcome, ScrapeError> {
+pub(crate) async fn scrape(
+    endpoint: &Endpoint,
+    connection: &mut Option<Connection>,
+    allowed: Duration,
+) -> Result<Outcome, ScrapeError> {
+    let deadline = tokio::time::Instant::now() + allowed;
     let (mut merged, mut failed): (Option<Page>, Option<ScrapeError>) = (None, None);
     for path in &endpoint.paths {
-        match (read_page(endpoint, path, connection).await, &mut merged) {
+        let read = tokio::time::timeout_at(deadline, read_page(endpoint, path, connection)).await;
+        let read = read.unwrap_or_else(|_| {
+            // Its answer may still come, and would be taken for the next one's.
+            *connection = None;
+            Err(ScrapeError::TimedOut(endpoint.timeout))
+        });
+        match (read, &mut merged) {
             (Ok(page), Some(merged)) => merged.merge(page),
             (Ok(page), None) => merged = Some(page),
             (Err(error), _) => failed = failed.or(Some(error)),
@@ -137,8 +152,8 @@ fn redirected(endpoint: &Endpoint, path: &str, location: &str) -> Result<String,
     }
     if let Some((scheme, rest)) = location.split_once("://") {
         let (authority, path) = rest.find('/').map_or((rest, "/"), |place| rest.split_at(place));
-        let same = scheme.eq_ignore_ascii_case(endpoint.job.config.scheme.name())
-            && authority.eq_ignore_ascii_case(&endpoint.address);
+        let same =
+            scheme.eq_ignore_ascii_case(endpoint.scheme().name()) && authority.eq_ignore_ascii_case(&endpoint.address);
         return if same { Ok(path.into()) } else { Err(foreign()) };
     }
     let folder = path.split('?').next().unwrap_or("/").rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -228,27 +243,18 @@ impl Response<'_, '_> {
             self.head_bytes.extend_from_slice(bytes);
             &self.head_bytes
         };
-        let Some((head, framing, decoder, head_len)) = parse_head(whole)? else {
-            if whole.len() > HEAD_BYTES_MAX {
-                return Err(ScrapeError::NotHttp { reason: format!("a head of more than {HEAD_BYTES_MAX} bytes") });
-            }
+        let Some((head, framing, decoder, head_len)) = parse_last_head(whole)? else {
             if seen == 0 {
                 self.head_bytes.extend_from_slice(bytes);
             }
             return Ok(false);
         };
-        // Interim responses (103, say) are followed by the real one.
-        if head.status < 200 {
-            let rest = whole[head_len..].to_vec();
-            self.head_bytes.clear();
-            return if rest.is_empty() { Ok(false) } else { self.take(&rest) };
-        }
-        if let Framing::Length(length) = framing
-            && length > self.limit
-        {
-            return Err(ScrapeError::TooLarge { limit: self.limit });
-        }
         if head.status == 200 {
+            if let Framing::Length(length) = framing
+                && length > self.limit
+            {
+                return Err(ScrapeError::TooLarge { limit: self.limit });
+            }
             self.body.begin(&head);
         }
         self.head = Some((head, framing, decoder));
@@ -257,6 +263,10 @@ impl Response<'_, '_> {
 
     fn take_body(&mut self, bytes: &[u8]) -> Result<bool, ScrapeError> {
         let Some((head, framing, decoder)) = &mut self.head else { return Ok(false) };
+        if head.status != 200 && self.received > REFUSAL_BYTES_MAX {
+            head.keep = false;
+            return Ok(true);
+        }
         let too_large = ScrapeError::TooLarge { limit: self.limit };
         if self.received > self.limit.saturating_add(HEAD_BYTES_MAX as u64) {
             return Err(too_large);
@@ -291,6 +301,21 @@ impl Response<'_, '_> {
         }
         Ok(Head { keep: head.keep && !matches!(framing, Framing::UntilClose), ..head })
     }
+}
+
+/// The head of the response proper and where it ends: interim ones (103, say) come before it. `None` while it is incomplete.
+fn parse_last_head(bytes: &[u8]) -> Result<Option<(Head, Framing, Decoder, usize)>, ScrapeError> {
+    let mut at = 0;
+    // All heads together are bounded, so that a flood of interim ones ends.
+    while at <= HEAD_BYTES_MAX {
+        match parse_head(&bytes[at..])? {
+            None if bytes.len() <= HEAD_BYTES_MAX => return Ok(None),
+            None => break,
+            Some((head, .., length)) if head.status < 200 => at += length,
+            Some((head, framing, decoder, length)) => return Ok(Some((head, framing, decoder, at + length))),
+        }
+    }
+    Err(ScrapeError::NotHttp { reason: format!("a head of more than {HEAD_BYTES_MAX} bytes") })
 }
 
 /// The head of a response and its length; `None` while it is incomplete.

@@ -106,7 +106,7 @@ struct Slot {
 
 /// A finished exchange.
 struct Finished {
-    target: TargetId,
+    endpoint: Arc<Endpoint>,
     event: Event,
     connection: Option<Connection>,
 }
@@ -155,7 +155,7 @@ impl Worker {
             Order::Endpoints(endpoints) => {
                 let mut kept = std::mem::take(&mut self.slots);
                 for endpoint in endpoints {
-                    let same = |slot: &Slot| slot.endpoint.address == endpoint.address;
+                    let same = |slot: &Slot| slot.endpoint.shares_connections_with(&endpoint);
                     let connection = kept.remove(&endpoint.target).filter(same).and_then(|slot| slot.connection);
                     self.slots.insert(endpoint.target, Slot { endpoint, connection });
                 }
@@ -179,27 +179,25 @@ impl Worker {
         tokio::spawn(async move {
             let began = clock::now();
             let allowed = deadline.since(began);
-            let outcome =
-                tokio::time::timeout(allowed, scrape(&endpoint, &mut connection)).await.unwrap_or_else(|_| {
-                    // Its answer may still come, and would be taken for the next one's.
-                    connection = None;
-                    Err(ScrapeError::TimedOut(allowed))
-                });
+            let outcome = scrape(&endpoint, &mut connection, allowed).await;
             let event = event(target, began, outcome);
             // The worker is gone only when the daemon stops.
-            let _ = done.send(Finished { target, event, connection });
+            let _ = done.send(Finished { endpoint, event, connection });
         });
     }
 
     fn collect(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        while let Ok(Finished { target, event, connection }) = self.finished.try_recv() {
+        while let Ok(Finished { endpoint, event, connection }) = self.finished.try_recv() {
             self.under_way -= 1;
             self.stats.scrapes.fetch_add(1, Ordering::Relaxed);
             if matches!(event, Event::ScrapeFailed(_)) {
                 self.stats.failures.fetch_add(1, Ordering::Relaxed);
             }
-            if let Some(slot) = self.slots.get_mut(&target) {
+            // The endpoint may have changed meanwhile.
+            if let Some(slot) = self.slots.get_mut(&endpoint.target)
+                && slot.endpoint.shares_connections_with(&endpoint)
+            {
                 slot.connection = connection;
             }
             events.push(event);
@@ -221,13 +219,19 @@ async fn settle() {
     }
 }
 
-async fn scrape(endpoint: &Endpoint, connection: &mut Option<Connection>) -> Result<Outcome, ScrapeError> {
+/// Pages and, where it runs on this host, the process. A process whose pages fail is still read: what is about to die of its memory answers last there.
+async fn scrape(
+    endpoint: &Endpoint,
+    connection: &mut Option<Connection>,
+    allowed: Duration,
+) -> Result<Outcome, ScrapeError> {
     note_progress();
-    let (mut page, problem) = exchange::scrape(endpoint, connection).await?;
-    if let Some(pid) = endpoint.pid {
-        page.merge(process::read(pid)?);
-    }
+    let pages = exchange::scrape(endpoint, connection, allowed).await;
     note_progress();
+    let Some(pid) = endpoint.pid else { return pages };
+    let own = process::read(pid)?;
+    let (mut page, problem) = pages.unwrap_or_else(|error| (Page::default(), Some(error)));
+    page.merge(own);
     Ok((page, problem))
 }
 
@@ -237,6 +241,18 @@ fn event(target: TargetId, began: Timestamp, outcome: Result<Outcome, ScrapeErro
     match outcome {
         Ok((page, problem)) => Event::Scraped(Box::new(scrape_of(target, now, duration, page, problem))),
         Err(error) => Event::ScrapeFailed(ScrapeFailure { target, duration, reason: error.to_string() }),
+    }
+}
+
+/// What of a page could not be understood.
+fn problem_of(page: &Page) -> Option<String> {
+    match (page.problems.first().first(), page.problems.count()) {
+        (Some(first), 1) => Some(first.to_string()),
+        (Some(first), n) => Some(format!("{first} (and {} more)", n - 1)),
+        (None, _) if page.is_empty() => {
+            Some(format!("expected readings of memory, found none among {} samples", page.series))
+        }
+        (None, _) => None,
     }
 }
 
@@ -251,12 +267,7 @@ fn scrape_of(
     if let (None, Some(uptime)) = (page.own.get(Signal::StartTime), page.uptime) {
         page.own.set(Signal::StartTime, now.minus(uptime).as_secs_f64().max(0.0));
     }
-    let problem = problem.map(|error| error.to_string()).or_else(|| {
-        page.problems.first().first().map(|first| match page.problems.count() {
-            1 => first.to_string(),
-            n => format!("{first} (and {} more)", n - 1),
-        })
-    });
+    let problem = problem.map(|error| error.to_string()).or_else(|| problem_of(&page));
     let part = |part: leakscope_ingest::Part| leakscope_engine::Part {
         name: part.name,
         labels: part.labels.into_iter().collect(),
