@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures beside those of others, taken on the same machine in the same run.
 
 mod contender;
+mod demo;
 mod scrape;
 mod store;
 mod table;
@@ -18,8 +19,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         Some("scrape") => scrape::run(args),
         Some("store") => store::run(args),
         Some("ingest") => ingest(args),
-        Some(other) => Err(format!("benchmark `{other}` not found (known benchmarks: scrape, store, ingest)")),
-        None => Err("expected a benchmark: scrape, store or ingest".to_owned()),
+        Some("demo") => demo::run(args),
+        Some(other) => Err(format!("benchmark `{other}` not found (known benchmarks: scrape, store, ingest, demo)")),
+        None => Err("expected a benchmark: scrape, store, ingest or demo".to_owned()),
     }
 }
 
