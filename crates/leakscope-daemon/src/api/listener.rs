@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -43,13 +44,16 @@ async fn accept(
     acceptor: TlsAcceptor,
     ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
+    // Dropped at the end, and every handshake under way with it.
+    let mut handshakes = JoinSet::new();
     while !ready.is_closed() {
+        while handshakes.try_join_next().is_some() {}
         let (stream, peer) = tokio::select! {
             accepted = axum::serve::Listener::accept(&mut listener) => accepted,
             () = ready.closed() => return,
         };
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
-        tokio::spawn(async move {
+        handshakes.spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
                 // The server is gone only when the daemon stops.
                 Ok(Ok(stream)) => drop(ready.send((stream, peer)).await),

@@ -1,12 +1,18 @@
 //! Who may ask the API.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use leakscope_daemon::{Daemon, Settings, StartError};
+use rcgen::ExtendedKeyUsagePurpose;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::client::ask;
 use super::house::{House, settings};
+use super::secured::Authority;
 
 /// A folder with this configuration.
 fn folder(config: &str) -> TempDir {
@@ -102,6 +108,35 @@ async fn users_show_their_passwords() {
     let answer = ask(address, "GET", "/api/v1/status", &[]).await;
     assert_eq!(answer.header("www-authenticate"), Some("Basic realm=\"leakscope\""));
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_speaks_tls_and_a_client_that_does_not_holds_up_nobody() {
+    let folder = folder(&format!("{QUIET}web: {{config_file: web.yml}}\n"));
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("leaks.example", ExtendedKeyUsagePurpose::ServerAuth);
+    std::fs::write(folder.path().join("web.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.path().join("web.key"), key.serialize_pem()).unwrap();
+    let web = "tls_server_config: {cert_file: web.pem, key_file: web.key}\n";
+    std::fs::write(folder.path().join("web.yml"), web).unwrap();
+    let daemon = Daemon::start(settings(&folder)).await.unwrap();
+    assert!(daemon.url().starts_with("https://"), "{}", daemon.url());
+
+    let mut silent = TcpStream::connect(daemon.address()).await.unwrap();
+    let mut plain = TcpStream::connect(daemon.address()).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let stream = TcpStream::connect(daemon.address()).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("leaks.example").unwrap();
+    let mut stream = TlsConnector::from(authority.client()).connect(name, stream).await.unwrap();
+    stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("leakscope is healthy\n"), "{answer}");
+
+    daemon.stop().await;
+    // What is not shaken hands with ends with the daemon, well before its handshake would take too long.
+    let ended = tokio::time::timeout(Duration::from_secs(5), silent.read(&mut [0; 1])).await;
+    assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
