@@ -71,7 +71,7 @@ fn a_month_of_500_services_has_the_same_effects_from_the_same_seed() {
 }
 
 fn number(service: &str) -> usize {
-    service.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap()
+    service.rsplit('-').next().and_then(|number| number.parse().ok()).expect("services of a fleet are numbered")
 }
 
 #[test]
