@@ -201,14 +201,18 @@ fn windows(ring: &Ring) -> &'static [usize] {
 pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
     let ring = rings.ring;
     let mut best = Evidence::default();
+    if ring.held() < windows(ring)[0] && context.nature != Nature::Live {
+        return best;
+    }
+    let held = Window::of(ring, 0, ring.held());
     for n in windows(ring) {
-        best = best.or_better(of_window(rings, *n, best.ratio, context));
+        best = best.or_better(of_window(rings, held.last(*n), best.ratio, context));
     }
     if context.nature == Nature::Live {
         // Collections are few in a young process: all of its life since the warm-up is a window as well.
         let n = (0..ring.held()).take_while(|back| ring.middle_ms(*back) >= context.warm_ms).count();
-        let whole =
-            (n > 0 && n < MAX).then(|| of_window(rings, n.max(threshold::POINTS), best.ratio, context)).flatten();
+        let whole = held.last(n.max(threshold::POINTS));
+        let whole = (n > 0 && n < MAX).then(|| of_window(rings, whole, best.ratio, context)).flatten();
         best = best.or_better(whole);
     }
     best
@@ -217,29 +221,27 @@ pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
 /// The evidence of the last `n` blocks; `None` when they reach into the warm-up or hold too few values.
 ///
 /// Once its ratio falls below `enough` the rest is not worth its cost; below zero nothing is left out.
-pub(crate) fn of_window(rings: Rings<'_>, n: usize, enough: f64, context: Context<'_>) -> Option<Evidence> {
-    let ring = rings.ring;
+pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context: Context<'_>) -> Option<Evidence> {
+    let (ring, n, points) = (rings.ring, window.n_blocks, window.points);
     let begins_ms = ring.middle_ms(n - 1) - MINUTE_MS * i64::from(ring.minutes) / 2;
     if ring.held() < n || begins_ms < context.warm_ms {
         return None;
     }
-    let window = Window::of(ring, 0, n);
     let least = if context.nature == Nature::Live { threshold::POINTS } else { (COVERED * n as f64).ceil() as usize };
-    if window.n < least {
+    if points.len() < least {
         return None;
     }
-    let points = window.points();
     let mut evidence = Evidence {
         ratio: CEILING,
         from_ms: ring.middle_ms(window.backs[0]),
-        to_ms: ring.middle_ms(window.backs[window.n - 1]),
+        to_ms: ring.middle_ms(window.backs[points.len() - 1]),
         n_blocks: n,
-        n_points: window.n,
+        n_points: points.len(),
         level: points.floors[0],
         ..Evidence::default()
     };
     // The cheap gate: nearly every window of a healthy service ends here.
-    let rise = stats::median(&points.floors[window.n - 3..]) - stats::median(&points.floors[..3]);
+    let rise = stats::median(&points.floors[points.len() - 3..]) - stats::median(&points.floors[..3]);
     evidence.least = least_growth(points, context);
     evidence.lower(rise / evidence.least, Test::Amplitude);
     let enough = if enough < 0.0 { 0.0 } else { enough.max(HOPELESS) };
@@ -248,8 +250,8 @@ pub(crate) fn of_window(rings: Rings<'_>, n: usize, enough: f64, context: Contex
         &|evidence| test_records(evidence, points, context),
         &|evidence| test_horizon_roughly(evidence, rise, context),
         &|evidence| test_novelty(evidence, points, rings),
-        &|evidence| test_pace(evidence, &window, rings, context),
-        &|evidence| test_load(evidence, &window, ring.minutes, context),
+        &|evidence| test_pace(evidence, window, rings, context),
+        &|evidence| test_load(evidence, window, ring.minutes, context),
     ];
     for test in tests {
         if evidence.ratio < enough {
@@ -266,6 +268,14 @@ pub(crate) fn of_window(rings: Rings<'_>, n: usize, enough: f64, context: Contex
     evidence.lower(step / evidence.step_share, Test::Step);
     test_horizon(&mut evidence, context);
     Some(evidence)
+}
+
+/// A part of a [`Window`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    n_blocks: usize,
+    backs: &'a [usize],
+    points: Points<'a>,
 }
 
 /// Floors of `n` blocks, the newest `skip` left out, oldest first; blocks without a sample are left out.
@@ -291,6 +301,13 @@ impl Window {
         window
     }
 
+    /// The newest `n` blocks, where none was skipped.
+    pub(crate) fn last(&self, n: usize) -> View<'_> {
+        let from = self.backs[..self.n].partition_point(|back| *back >= n);
+        let points = self.points().slice(from..self.n);
+        View { n_blocks: n, backs: &self.backs[from..self.n], points }
+    }
+
     pub(crate) fn points(&self) -> Points<'_> {
         Points { hours: &self.hours[..self.n], floors: &self.floors[..self.n] }
     }
@@ -308,9 +325,9 @@ fn least_growth(points: Points<'_>, context: Context<'_>) -> f64 {
 }
 
 /// What goes with the load is no leak.
-fn test_load(evidence: &mut Evidence, window: &Window, minutes: u32, context: Context<'_>) {
+fn test_load(evidence: &mut Evidence, window: View<'_>, minutes: u32, context: Context<'_>) {
     evidence.requests_per_hour = context.load.per_hour(minutes, evidence.n_blocks).unwrap_or(0.0);
-    evidence.load_share = context.load.explains(minutes, &window.backs[..window.n], window.points());
+    evidence.load_share = context.load.explains(minutes, window.backs, window.points);
     evidence.lower(threshold::LOAD / evidence.load_share, Test::Load);
 }
 
@@ -346,8 +363,9 @@ fn test_trend(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>)
 /// Growth must keep its pace: within the window, and against the time before, where a curve that bends was steeper.
 ///
 /// Where requests are counted, pace per request counts as well as pace per hour: a leak that slows down at night is one.
-fn test_pace(evidence: &mut Evidence, window: &Window, rings: Rings<'_>, context: Context<'_>) {
-    let few = context.few(window.n);
+fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, context: Context<'_>) {
+    let View { backs, points, .. } = window;
+    let few = context.few(points.len());
     // Of a few points no interval of the pace can be had, so a stricter least stands alone.
     let (least, least_high) = match (few, context.nature == Nature::Unused) {
         (true, _) => (threshold::PACE_FEW, 0.0),
@@ -356,13 +374,13 @@ fn test_pace(evidence: &mut Evidence, window: &Window, rings: Rings<'_>, context
     };
     let passes = |pace: Pace| (pace.ratio / least).min(pace.high / least_high);
     let (before, minutes_before) = window_before(rings, evidence.n_blocks, context);
-    let by_time = pace(window.points(), before.points());
+    let by_time = pace(points, before.points());
     let (mut totals, mut totals_before) = ([0.0_f64; MAX], [0.0_f64; MAX]);
     let mut best = by_time;
-    if context.load.totals(rings.ring.minutes, &window.backs[..window.n], &mut totals) {
+    if context.load.totals(rings.ring.minutes, backs, &mut totals) {
         let known_before = context.load.totals(minutes_before, &before.backs[..before.n], &mut totals_before);
         let n_before = if known_before { before.n } else { 0 };
-        let points = Points { hours: &totals[..window.n], floors: &window.floors[..window.n] };
+        let points = Points { hours: &totals[..points.len()], floors: points.floors };
         let points_before = Points { hours: &totals_before[..n_before], floors: &before.floors[..n_before] };
         let by_request = pace(points, points_before);
         if passes(by_request) > passes(by_time) {

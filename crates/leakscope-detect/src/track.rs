@@ -133,8 +133,10 @@ impl Track {
     /// All figures of a finding's window.
     pub(crate) fn evidence(&self, finding: &Finding, context: Context<'_>) -> Evidence {
         let n_blocks = usize::from(finding.held.n_blocks);
-        let evidence =
-            if n_blocks > 0 { evidence::of_window(self.rings(finding.scale), n_blocks, -1.0, context) } else { None };
+        let rings = self.rings(finding.scale);
+        let window = Window::of(rings.ring, 0, n_blocks);
+        let view = (n_blocks > 0).then(|| window.last(n_blocks));
+        let evidence = view.and_then(|view| evidence::of_window(rings, view, -1.0, context));
         // What decided stands as it was decided, even if the limit has changed since.
         let decided =
             |evidence| Evidence { ratio: f64::from(finding.held.ratio), weakest: finding.held.weakest, ..evidence };
