@@ -84,11 +84,7 @@ impl Config {
     }
 
     fn of_detection(&self) -> Yaml {
-        let false_alarms = Yaml::Number(self.detection.false_alarms_per_1000_service_days);
-        mapping([
-            ("time_scale", Yaml::Number(self.detection.time_scale)),
-            ("false_alarms_per_1000_service_days", false_alarms),
-        ])
+        mapping([("time_scale", Yaml::Number(self.detection.time_scale))])
     }
 
     fn of_web(&self) -> Yaml {

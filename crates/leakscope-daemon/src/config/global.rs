@@ -47,10 +47,14 @@ impl Global {
         {
             limits::timeout_too_long(reader, fields, timeout, interval);
         }
+        let external_labels = read_labels(reader, fields, "external_labels");
+        if !external_labels.is_empty() {
+            reader.without_effect(fields, "external_labels", "nothing leaves leakscope that could carry them yet");
+        }
         Self {
             scrape_interval: interval,
             scrape_timeout: timeout.map_or(defaults.scrape_timeout, |at| at.value).min(interval),
-            external_labels: read_labels(reader, fields, "external_labels"),
+            external_labels,
             body_size_limit: limits::body_size(reader, fields).unwrap_or(defaults.body_size_limit),
             sample_limit: limits::samples(reader, fields).unwrap_or(defaults.sample_limit),
         }

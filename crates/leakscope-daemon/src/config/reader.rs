@@ -107,6 +107,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A key that is read for the sake of Prometheus' files and does nothing here.
+    pub(super) fn without_effect(&mut self, fields: &Fields<'_>, key: &'static str, instead: &str) {
+        let message = format!("`{}` has no effect in leakscope", fields.path_of(key));
+        self.warn(fields.key_place(key), message, Some(instead.to_owned()));
+    }
+
     fn problem(&self, place: Place, message: String, allowed: Option<String>, hint: Option<String>) -> Option<Problem> {
         Some(self.sources.get(place.file)?.problem(place, message, allowed, hint))
     }

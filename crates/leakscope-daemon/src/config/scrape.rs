@@ -192,7 +192,7 @@ impl ScrapeConfig {
             metrics_path: read_path(reader, fields),
             scheme: reader.choice(fields, "scheme", &Scheme::CHOICES).map(|at| at.value).unwrap_or_default(),
             params: read_params(reader, fields),
-            honor_labels: reader.boolean(fields, "honor_labels").unwrap_or(false),
+            honor_labels: read_honor_labels(reader, fields),
             honor_timestamps: reader.boolean(fields, "honor_timestamps").unwrap_or(true),
             enable_compression: reader.boolean(fields, "enable_compression").unwrap_or(true),
             http: HttpClient::read(reader, fields),
@@ -212,6 +212,14 @@ impl ScrapeConfig {
             service: read_service(reader, fields),
         }
     }
+}
+
+fn read_honor_labels(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> bool {
+    let honor = reader.boolean(fields, "honor_labels").unwrap_or(false);
+    if honor {
+        reader.without_effect(fields, "honor_labels", "labels of a target come from discovery and `relabel_configs`");
+    }
+    honor
 }
 
 /// Interval and timeout; a timeout that was not written is cut to the interval.

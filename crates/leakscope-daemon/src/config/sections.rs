@@ -178,25 +178,18 @@ impl Storage {
 pub struct Detection {
     /// How much faster than the wall clock the detector's clock runs; 1 outside demonstrations.
     pub time_scale: f64,
-    /// Alarms on healthy services that are accepted, in 1000 days of one service. The detector's boundary follows.
-    pub false_alarms_per_1000_service_days: f64,
 }
 
 impl Default for Detection {
     fn default() -> Self {
-        Self { time_scale: 1.0, false_alarms_per_1000_service_days: 1.0 }
+        Self { time_scale: 1.0 }
     }
 }
 
 impl Detection {
     pub(super) fn read(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Self {
-        let defaults = Self::default();
         let scale = bounded(reader, fields, "time_scale", 1.0, 100_000.0);
-        let false_alarms = bounded(reader, fields, "false_alarms_per_1000_service_days", 0.001, 1_000.0);
-        Self {
-            time_scale: scale.unwrap_or(defaults.time_scale),
-            false_alarms_per_1000_service_days: false_alarms.unwrap_or(defaults.false_alarms_per_1000_service_days),
-        }
+        Self { time_scale: scale.unwrap_or(Self::default().time_scale) }
     }
 }
 
