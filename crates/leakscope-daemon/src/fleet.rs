@@ -47,6 +47,7 @@ impl Fleet {
         mut reloads: mpsc::Receiver<ReloadRequest>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let started = config.clone();
         let mut discovery = Discovery::new(&config);
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut looks = tokio::time::interval(POLL_INTERVAL);
@@ -60,7 +61,7 @@ impl Fleet {
                 () = next_hangup(&mut hangup) => None,
                 snapshot = look(&mut looks, &mut discovery) => {
                     if let Some(snapshot) = snapshot {
-                        self.apply(&config, snapshot);
+                        self.apply(&config, needs_restart(&started, &config), snapshot);
                     }
                     continue;
                 }
@@ -100,12 +101,10 @@ impl Fleet {
         outcome
     }
 
-    fn apply(&self, config: &Config, snapshot: Snapshot) {
-        let mut problems: Vec<String> = snapshot
-            .errors
-            .iter()
-            .map(|error| format!("job `{}`, `{}`: {}", error.job, error.source, error.reason))
-            .collect();
+    fn apply(&self, config: &Config, mut problems: Vec<String>, snapshot: Snapshot) {
+        problems.extend(
+            snapshot.errors.iter().map(|error| format!("job `{}`, `{}`: {}", error.job, error.source, error.reason)),
+        );
         problems.extend(snapshot.blind.iter().map(|blind| {
             format!("process {} (`{}`) cannot be seen: {}; {}", blind.pid, blind.name, blind.why, blind.remedy)
         }));
@@ -133,6 +132,21 @@ impl Fleet {
 async fn look(looks: &mut tokio::time::Interval, discovery: &mut Discovery) -> Option<Snapshot> {
     looks.tick().await;
     discovery.poll(clock::now(), fetch_for_discovery).await
+}
+
+/// What a reload cannot change while leakscope runs.
+fn needs_restart(started: &Config, now: &Config) -> Vec<String> {
+    let changed = [
+        ("web", started.web != now.web),
+        ("storage.path", started.storage.path != now.storage.path),
+        ("detection", started.detection != now.detection),
+    ];
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(key, _)| {
+            format!("`{key}` of the configuration changed; it takes effect when leakscope is started again")
+        })
+        .collect()
 }
 
 async fn next_hangup(hangup: &mut Option<tokio::signal::unix::Signal>) {

@@ -31,6 +31,8 @@ impl Default for EngineConfig {
 
 /// A part of a page that did not show for this many intervals of its page is gone.
 const PART_GONE_AFTER: u32 = 20;
+/// How long a target's detector waits for it to be listed again.
+const DEPARTED_FOR: Duration = Duration::from_hours(1);
 /// Further processes or containers on one page. More are left out and the page's target says so.
 const PARTS_MAX: usize = 5_000;
 
@@ -44,6 +46,8 @@ pub struct Engine {
     incidents: IncidentBook,
     /// Detectors of an earlier run, until their targets are seen again.
     restored: BTreeMap<TargetId, Detector>,
+    /// Detectors of targets that discovery no longer lists, and since when: a list that is empty for a moment costs no evidence.
+    departed: BTreeMap<TargetId, (Timestamp, Detector)>,
     revision: u64,
     checkpointed_at: Option<Timestamp>,
 }
@@ -127,7 +131,9 @@ impl Engine {
         let gone: Vec<TargetId> =
             self.watches.iter().filter(|(id, watch)| !watch.part && !seen.contains(id)).map(|(id, _)| *id).collect();
         for id in gone {
-            self.forget(now, id, effects);
+            if let Some(watch) = self.forget(now, id, effects) {
+                self.departed.insert(id, (now, watch.into_detector()));
+            }
         }
         for target in targets {
             match self.watches.get_mut(&target.id) {
@@ -149,7 +155,8 @@ impl Engine {
     }
 
     fn begin(&mut self, now: Timestamp, target: Target, part: bool, effects: &mut Vec<Effect>) {
-        let detector = self.restored.remove(&target.id).unwrap_or_default();
+        let departed = self.departed.remove(&target.id).map(|(_, detector)| detector);
+        let detector = departed.or_else(|| self.restored.remove(&target.id)).unwrap_or_default();
         effects.push(Effect::Remember(Box::new(target.clone())));
         let id = target.id;
         let due = (!part).then(|| self.schedule.add(now, id, target.interval));
@@ -158,11 +165,15 @@ impl Engine {
         self.revision += 1;
         watch.revision = self.revision;
         self.services.entry(ServiceKey::of(&watch)).or_default().insert(id);
+        let leaks = watch.state() == State::Leaking;
         self.watches.insert(id, watch);
+        if leaks {
+            self.state_changed(now, id, effects);
+        }
     }
 
-    fn forget(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) {
-        let Some(watch) = self.watches.remove(&id) else { return };
+    fn forget(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) -> Option<Watch> {
+        let watch = self.watches.remove(&id)?;
         self.revision += 1;
         let key = ServiceKey::of(&watch);
         if let Some(ids) = self.services.get_mut(&key) {
@@ -173,7 +184,7 @@ impl Engine {
         }
         self.settle(now, &key.name, "the leaking replica is gone", effects);
         if watch.part {
-            return;
+            return Some(watch);
         }
         let parts: Vec<TargetId> = self
             .watches
@@ -186,6 +197,7 @@ impl Engine {
         for part in parts {
             self.forget(now, part, effects);
         }
+        Some(watch)
     }
 
     fn scraped(&mut self, now: Timestamp, scrape: &Scrape, effects: &mut Vec<Effect>) {
@@ -294,6 +306,7 @@ impl Engine {
         if now.since(since) >= self.config.checkpoint_interval {
             self.checkpoint(now, effects);
             self.forget_lost_parts(now, effects);
+            self.departed.retain(|_, (since, _)| now.since(*since) < DEPARTED_FOR);
             let scale = self.config.time_scale;
             let closed = self.incidents.close_old(now, |from, to| scaled(to, scale).since(scaled(from, scale)));
             effects.extend(closed.into_iter().map(|incident| Effect::Record(Box::new(incident))));

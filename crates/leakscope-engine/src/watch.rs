@@ -141,6 +141,10 @@ impl Watch {
             .find_map(|signal| self.last.get(signal))
     }
 
+    pub(crate) fn into_detector(self) -> Detector {
+        self.detector
+    }
+
     pub(crate) fn checkpoint(&self) -> Vec<u8> {
         self.detector.checkpoint()
     }

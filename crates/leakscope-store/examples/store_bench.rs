@@ -1,12 +1,14 @@
 //! Measures the store on the series of a fleet: bytes per sample on disk, samples per CPU second through the real path
 //! (append, flush, checkpoint, close) and the time to read a day of one series.
 //!
-//! `cargo run --release -p leakscope-store --example store_bench -- [--targets 1000] [--points 10000] [--seed 1] [--folder F]`
+//! `cargo run --release -p leakscope-store --example store_bench -- [--targets 1000] [--points 10000] [--seed 1] [--folder F] [--openmetrics F]`
 //! prints one line of JSON. The series are seeded: 15 s with jitter; a resident set that walks in pages, a heap that
 //! saws, what is live after a collection, committed memory that steps, buffers outside of the heap.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use leakscope_model::{Readings, Signal, TargetId, Timestamp};
@@ -26,6 +28,9 @@ const N_READS: usize = 500;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read()?;
     let fleet = Fleet::grow(&arguments);
+    if let Some(path) = &arguments.openmetrics {
+        return write_openmetrics(path, &fleet);
+    }
     let scratch = tempfile::tempdir()?;
     let folder = arguments.folder.clone().unwrap_or_else(|| scratch.path().to_owned());
     let store = Store::open(&folder)?;
@@ -55,6 +60,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         rss_growth_max(fleet.bytes()),
     ));
     Ok(())
+}
+
+/// The same series as text for other stores: one family per signal, its series one after the other.
+fn write_openmetrics(path: &Path, fleet: &Fleet) -> Result<(), Box<dyn Error>> {
+    let mut out = BufWriter::new(File::create(path)?);
+    for (signal, name) in ["rss", "heap_used", "heap_after_gc", "heap_committed", "external"].into_iter().enumerate() {
+        writeln!(out, "# TYPE bench_{name}_bytes gauge")?;
+        for (number, target) in fleet.targets.iter().enumerate() {
+            for (at, value) in target.at.iter().zip(&target.values[signal]) {
+                let seconds = at.as_millis() as f64 / 1_000.0;
+                writeln!(out, "bench_{name}_bytes{{job=\"bench\",instance=\"{number}\"}} {value} {seconds:.3}")?;
+            }
+        }
+    }
+    writeln!(out, "# EOF")?;
+    Ok(out.flush()?)
 }
 
 /// Everything as the daemon would do it, in the order of time.
@@ -227,11 +248,12 @@ struct Arguments {
     n_points: usize,
     seed: u64,
     folder: Option<PathBuf>,
+    openmetrics: Option<PathBuf>,
 }
 
 impl Arguments {
     fn read() -> Result<Self, Box<dyn Error>> {
-        let mut arguments = Self { n_targets: 1_000, n_points: 10_000, seed: 1, folder: None };
+        let mut arguments = Self { n_targets: 1_000, n_points: 10_000, seed: 1, folder: None, openmetrics: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("expected a value after `{word}`"))?;
@@ -240,7 +262,13 @@ impl Arguments {
                 "--points" => arguments.n_points = value.parse()?,
                 "--seed" => arguments.seed = value.parse()?,
                 "--folder" => arguments.folder = Some(value.into()),
-                _ => return Err(format!("`{word}` is not known (known: --targets --points --seed --folder)").into()),
+                "--openmetrics" => arguments.openmetrics = Some(value.into()),
+                _ => {
+                    return Err(format!(
+                        "`{word}` is not known (known: --targets --points --seed --folder --openmetrics)"
+                    )
+                    .into());
+                }
             }
         }
         Ok(arguments)

@@ -121,7 +121,7 @@ pub(crate) fn resolve(discovered: &Discovered) -> Result<Option<FoundTarget>, Re
     let (interval, timeout) = times_of(&labels, job)?;
     let paths = match &discovered.local {
         Some(local) => local.paths.clone(),
-        None => std::iter::once(path_of(&labels)).chain(config_paths(job)).collect(),
+        None => std::iter::once(path_of(&labels, &job.config.params)).chain(config_paths(job)).collect(),
     };
     let target = name(labels, discovered, &address, interval, timeout);
     let pid = discovered.local.as_ref().map(|local| local.pid);
@@ -177,8 +177,8 @@ fn times_of(labels: &Labels, job: &ScrapeJob) -> Result<(Duration, Duration), Re
     }
 }
 
-/// Path and query: `__metrics_path__`, `__param_*`.
-fn path_of(labels: &Labels) -> String {
+/// Path and query: `__metrics_path__`, `__param_*`, and the further values of `params`, which no label can hold.
+fn path_of(labels: &Labels, params: &BTreeMap<String, Vec<String>>) -> String {
     let mut path =
         labels.get("__metrics_path__").filter(|path| !path.is_empty()).cloned().unwrap_or_else(|| "/".to_owned());
     if !path.starts_with('/') {
@@ -187,7 +187,10 @@ fn path_of(labels: &Labels) -> String {
     // A rule can put anything here; what would break the request line is encoded.
     let mut path = encode(&path, b"/?=&%:;,@!$'()*+~._-");
     let mut separator = if path.contains('?') { '&' } else { '?' };
-    for (name, value) in labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("__param_")?, value))) {
+    let firsts = labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("__param_")?, value)));
+    let further =
+        params.iter().flat_map(|(name, values)| values.iter().skip(1).map(move |value| (name.as_str(), value)));
+    for (name, value) in firsts.chain(further) {
         path.push(separator);
         path.push_str(&encode(name, b"~._-"));
         path.push('=');
@@ -299,6 +302,9 @@ mod tests {
         .unwrap();
         assert_eq!(found.url(), "http://prober:9115/probe?module=http%202xx&target=shop");
         assert_eq!(found.target.instance, "shop");
+        let several =
+            only("{job_name: a, params: {match: [x, 'y z']}, static_configs: [{targets: ['h:1']}]}").unwrap().unwrap();
+        assert_eq!(several.url(), "http://h:1/metrics?match=x&match=y%20z");
         assert_eq!(found.target.interval, Duration::from_secs(30));
         assert_eq!(found.target.labels, BTreeMap::new());
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use leakscope_engine::EngineConfig;
-use leakscope_model::{IncidentState, State, TargetId};
+use leakscope_engine::{Engine, EngineConfig, Event, Restored, Watch};
+use leakscope_model::{IncidentState, Readings, Signal, State, TargetId, Timestamp};
 use leakscope_sim::fleet::{self, Faults, Member, member};
 use leakscope_sim::rng::Rng;
 use leakscope_sim::run::World;
@@ -291,4 +291,24 @@ fn the_compressed_clock_gives_verdicts_in_minutes() {
     let watch = world.engine().watch(members[0].target.id).unwrap();
     let growth = watch.verdict().growth.unwrap().per_hour.mid.0;
     assert!((growth / (5.0 * 60.0 * MIB) - 1.0).abs() < 0.1, "{growth}");
+}
+
+#[test]
+fn a_list_that_is_empty_for_a_moment_costs_no_evidence() {
+    let mut target = targets(&shop()).remove(0);
+    target.interval = MINUTE;
+    let mut engine = Engine::new(EngineConfig::default(), Restored::default());
+    let mut effects = Vec::new();
+    let minute = |n: i64| Timestamp::from_millis(1_000_000_000_000 + n * 60_000);
+    engine.handle(minute(0), Event::TargetsSeen(vec![target.clone()]), &mut effects);
+    for n in 1..240 {
+        let readings = Readings::from_iter([(Signal::Rss, 1e8 + 1e6 * n as f64), (Signal::Limit, 1e9)]);
+        engine.replay(minute(n), target.id, readings, &mut effects);
+    }
+    assert_eq!(engine.watch(target.id).map(Watch::state), Some(State::Leaking));
+    engine.handle(minute(240), Event::TargetsSeen(Vec::new()), &mut effects);
+    assert_eq!(engine.incidents().map(|incident| incident.state).collect::<Vec<_>>(), [IncidentState::Recovered]);
+    engine.handle(minute(241), Event::TargetsSeen(vec![target.clone()]), &mut effects);
+    assert_eq!(engine.watch(target.id).map(Watch::state), Some(State::Leaking));
+    assert_eq!(engine.incidents().map(|incident| incident.state).collect::<Vec<_>>(), [IncidentState::Open]);
 }
