@@ -79,7 +79,7 @@ fn row_of(line: &str) -> Option<Row> {
         n_samples: figures["samples"].as_f64()?,
         bytes_per_sample: figures["bytes_per_sample"].as_f64()?,
         samples_per_second: figures["samples_per_cpu_second"].as_f64(),
-        read_day_ms: figures["read_day_ms_p50"].as_f64(),
+        read_day_ms: figures["read_any_day_ms"]["p50"].as_f64(),
     })
 }
 
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_figures_of_the_store_are_one_line_of_json() {
-        let line = r#"{"samples":50000000,"bytes":55000000,"bytes_per_sample":1.1,"samples_per_cpu_second":6000000,"read_day_ms_p50":0.9}"#;
+        let line = r#"{"samples":50000000,"bytes":55000000,"bytes_per_sample":1.1,"samples_per_cpu_second":6000000,"read_any_day_ms":{"p50":0.9,"p99":1.5}}"#;
         let row = row_of(line).unwrap();
         assert_eq!((row.n_samples, row.bytes_per_sample, row.read_day_ms), (5e7, 1.1, Some(0.9)));
         assert!(row_of("no figures").is_none());
