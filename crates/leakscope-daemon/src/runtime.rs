@@ -64,7 +64,8 @@ impl Performers {
             self.telemetry.count(&event);
             engine.handle(now, event, effects);
         }
-        // ORDER: incidents become durable while nobody can look at the engine, so that none is ever shown and then lost.
+        // ORDER: incidents become durable while nobody can look at the engine, so that none is shown and then lost.
+        // One that the disk refuses is shown all the same, tried again at every step, and counted as a store error.
         self.record(effects);
         drop(engine);
         self.perform(effects);

@@ -195,7 +195,7 @@ impl Published {
 
     fn take(&mut self, engine: &Engine, told: bool) -> News {
         if !told {
-            let changed = engine.revision() != self.revision || !self.take_incidents(engine).is_empty();
+            let changed = !self.take_incidents(engine).is_empty() || engine.revision() != self.revision;
             self.revision = engine.revision();
             (self.services, self.gone) = (BTreeSet::new(), false);
             return if changed { News::Untold } else { News::None };

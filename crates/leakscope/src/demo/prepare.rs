@@ -186,15 +186,20 @@ async fn rust() -> Result<Program, String> {
         return Err(format!("no `{NAME}` beside `{}`, and no checkout to build it from", own.display()));
     }
     output::note("preparing rust: building the service with cargo");
-    let mut cargo = command("cargo", &["build", "--quiet", "--package", NAME]);
-    if folder.file_name().is_some_and(|profile| profile == "release") {
+    // Beside us when we lie where cargo put us, so that nothing is built twice; else where cargo puts it by itself.
+    let debug = folder.file_name().is_some_and(|profile| profile == "debug");
+    let profile = if debug { "debug" } else { "release" };
+    let target = match folder.parent() {
+        Some(target) if folder.ends_with(profile) => target.to_owned(),
+        _ => checkout.join("target"),
+    };
+    let mut cargo = command("cargo", &["build", "--quiet", "--package", NAME, "--target-dir"]);
+    cargo.arg(&target);
+    if !debug {
         cargo.arg("--release");
     }
-    if let Some(target) = folder.parent() {
-        cargo.arg("--target-dir").arg(target);
-    }
     run(cargo.current_dir(checkout)).await?;
-    Ok(Program::new(binary, []))
+    Ok(Program::new(target.join(profile).join(NAME), []))
 }
 
 /// Whether something has to be built: it is not there, or a file that it is made of is newer.
