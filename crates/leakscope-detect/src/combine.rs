@@ -175,7 +175,8 @@ fn why_not(state: State, candidate: &Candidate, evidence: &Evidence) -> Vec<Reas
     let level = Reason::Level { signal: candidate.signal, floor: candidate.offset + candidate.floor };
     match state {
         State::Recovered => vec![Reason::Stopped { signal: candidate.signal }, level],
-        _ if evidence.ratio >= 0.3 => vec![weakness(candidate, evidence), level],
+        // Some growth there is: why it is no suspicion says more than a level that it does not quite keep.
+        _ if evidence.ratio >= 0.3 => vec![weakness(candidate, evidence)],
         _ => vec![level],
     }
 }
