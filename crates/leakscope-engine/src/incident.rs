@@ -57,10 +57,10 @@ impl IncidentBook {
             incident.targets.insert(place, target);
         }
         let reopened = incident.state != IncidentState::Open;
-        incident.score = incident.score.max(verdict.score);
         if known.is_none() && !reopened && !incident.transitions.is_empty() {
             return None;
         }
+        incident.score = incident.score.max(verdict.score);
         incident.state = IncidentState::Open;
         incident.kind = verdict.kind;
         let reason = verdict.reasons.first().map(ToString::to_string).unwrap_or_default();
