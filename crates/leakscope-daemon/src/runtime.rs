@@ -16,7 +16,7 @@ use crate::sync::lock;
 use crate::telemetry::Telemetry;
 
 /// How often due scrapes are given out. They are spread by the schedule, so one batch holds a small share of them.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(100);
 
 /// Everyone who does what the engine says.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use crate::clock;
 /// Rest for each exchange that is under way ...
 const REST_PER_EXCHANGE: Duration = Duration::from_micros(500);
 /// ... and at most; durations of scrapes are measured in steps of it.
-const REST_MAX: Duration = Duration::from_millis(25);
+const REST_MAX: Duration = Duration::from_millis(50);
 
 thread_local! {
     /// Counts up when an exchange runs: how the thread knows that others may be ready.
