@@ -110,11 +110,6 @@ impl Watch {
         self.detector.score()
     }
 
-    /// Processes that ended under this watch.
-    pub fn n_restarts(&self) -> u32 {
-        self.detector.n_restarts()
-    }
-
     /// The whole verdict. Rates and the time to the limit are in hours of the detector's clock; moments and the fitted line in real time.
     pub fn verdict(&self) -> Verdict {
         let mut verdict = self.detector.verdict();
