@@ -6,6 +6,7 @@ mod bench;
 mod clock;
 mod http;
 mod process;
+mod score;
 mod setup;
 mod sim_targets;
 mod soak;
@@ -43,6 +44,12 @@ const COMMANDS: &[Command] = &[
         usage: "scrape|store|ingest|demo [--runs 5] [--targets 1000,5000] [--interval 5s] [--for 60s] [--peers prometheus,vmagent] [--pages small,full,json] [--only-peers] [--binary FILE] [--write]",
         about: "figures beside those of others, on this machine in the same run (--write: into docs/benchmarks/)",
         run: bench::run,
+    },
+    Command {
+        name: "score",
+        usage: "[--group background|injected|look-alikes|intervals|corpus|simulated|demo] [--half development|test] [--series DIR] [--quick] [--list]",
+        about: "how often the detector errs: false alarms, leaks found and when, on real, recorded and simulated series (--list: each error with its reasons)",
+        run: score::run,
     },
     Command {
         name: "soak",

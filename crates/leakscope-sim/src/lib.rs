@@ -5,6 +5,9 @@
 
 pub mod demo;
 pub mod fleet;
+pub mod inject;
+pub mod labelled;
+pub mod metrics;
 pub mod recorded;
 pub mod rng;
 pub mod run;
