@@ -6,6 +6,7 @@ mod bench;
 mod clock;
 mod http;
 mod process;
+mod record;
 mod score;
 mod setup;
 mod sim_targets;
@@ -47,7 +48,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "score",
-        usage: "[--group background|injected|look-alikes|intervals|corpus|simulated|demo] [--half development|test] [--series DIR] [--quick] [--list]",
+        usage: "[--group background|injected|look-alikes|intervals|corpus|simulated|demo] [--half development|test] [--series DIR] [--quick] [--ours] [--list]",
         about: "how often the detector errs: false alarms, leaks found and when, on real, recorded and simulated series (--list: each error with its reasons)",
         run: score::run,
     },
@@ -56,6 +57,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--targets 2000] [--for 20m] [--binary FILE]",
         about: "a daemon among targets that come, go, hang and lie: it must stay flat and leave nothing behind",
         run: soak::run,
+    },
+    Command {
+        name: "record",
+        usage: "[--out fixtures/series/corpus] [--only NAME,...] [--half development|test] [--parallel 24] [--seed 1] [--for 8m] [--list]",
+        about: "the labelled corpus of real processes, about 40 minutes: services that leak or look like it, a second of theirs for a minute",
+        run: record::run,
     },
     Command {
         name: "sim-targets",
