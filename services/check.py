@@ -58,7 +58,8 @@ def run(*command, cwd=None):
 class Node:
     name = "node"
     tools = ["node"]
-    leaks = ["unbounded-cache", "listener", "timer-closure", "session-map", "promise", "native-buffer"]
+    leaks = ["unbounded-cache", "listener", "timer-closure", "session-map", "promise", "native-buffer", "descriptor", "tiny-objects"]
+    maps_files = False
     metrics = [
         "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds", "process_heap_bytes",
         "nodejs_heap_size_total_bytes", "nodejs_heap_size_used_bytes", "nodejs_external_memory_bytes",
@@ -75,7 +76,8 @@ class Node:
 class Python:
     name = "python"
     tools = ["python3"]
-    leaks = ["module-list", "unbounded-cache", "session-map", "listener", "native-buffer"]
+    leaks = ["module-list", "unbounded-cache", "session-map", "listener", "native-buffer", "descriptor", "tiny-objects", "thread"]
+    maps_files = True
     metrics = [
         "process_resident_memory_bytes", "process_virtual_memory_bytes", "process_start_time_seconds", "process_open_fds",
         'python_gc_objects_collected_total{generation="2"}', "python_gc_collections_total", "python_info", "flask_http_request_total",
@@ -98,7 +100,8 @@ class Python:
 class Go:
     name = "go"
     tools = ["go"]
-    leaks = ["goroutine", "unbounded-cache", "session-map", "timer-closure", "slice-retain"]
+    leaks = ["goroutine", "unbounded-cache", "session-map", "timer-closure", "slice-retain", "descriptor", "tiny-objects"]
+    maps_files = True
     metrics = [
         "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds", "go_memstats_heap_alloc_bytes",
         "go_memstats_heap_inuse_bytes", "go_memstats_next_gc_bytes", "go_memstats_heap_objects", "go_goroutines", "go_threads",
@@ -120,7 +123,8 @@ class Go:
 class Java:
     name = "java"
     tools = ["java", "javac"]
-    leaks = ["static-collection", "threadlocal", "session-map", "listener", "native-buffer", "unbounded-cache"]
+    leaks = ["static-collection", "threadlocal", "session-map", "listener", "native-buffer", "unbounded-cache", "descriptor", "tiny-objects", "thread"]
+    maps_files = True
     metrics = [
         'jvm_memory_used_bytes{area="heap"', 'jvm_memory_used_bytes{area="nonheap"', 'jvm_memory_max_bytes{area="heap"',
         'jvm_memory_committed_bytes{area="heap"', "jvm_gc_live_data_size_bytes", "jvm_threads_live_threads",
@@ -147,8 +151,9 @@ class Java:
 class Rust:
     name = "rust"
     tools = ["cargo"]
-    leaks = ["unbounded-cache", "session-map", "task", "native-buffer", "channel"]
-    metrics = ["process_resident_memory_bytes", "process_threads", "process_open_fds", "process_start_time_seconds", "http_requests_total"]
+    leaks = ["unbounded-cache", "session-map", "task", "native-buffer", "channel", "descriptor", "tiny-objects"]
+    maps_files = False
+    metrics = ["process_resident_memory_bytes", "process_threads", "process_open_fds", "process_start_time_seconds", "tokio_alive_tasks", "http_requests_total"]
 
     def build(self, out):
         # In cargo's own target folder, whose dependencies the workspace shares; cargo says where the program is.
@@ -185,8 +190,8 @@ class Service:
             line += byte
         return line
 
-    def reply(self, path):
-        self._connection.request("GET", path)
+    def reply(self, path, method="GET"):
+        self._connection.request(method, path)
         reply = self._connection.getresponse()
         return reply, reply.read()
 
@@ -203,9 +208,14 @@ class Service:
     def json(self, path):
         return json.loads(self.get(path, "application/json"))
 
-    def work(self, n_requests):
+    def work(self, n_requests, more=""):
         for index in range(n_requests):
-            self.get(f"/work?user=user-{index % 97}")
+            self.get(f"/work?user=user-{index % 97}{more}")
+
+    def hold(self, query):
+        reply, body = self.reply(f"/hold?{query}", "POST")
+        expect(reply.status == 200, f"`/hold?{query}` answered {reply.status}: {body[:200]!r}")
+        return json.loads(body)
 
     def rss(self):
         return self.json("/status/memory")["memory_usage"]
@@ -381,9 +391,48 @@ def leaking_grows(runtime, command, leak):
         return f"{grown / 1e6:+.1f} MB"
 
 
+def leak_off_leaks_nothing(runtime, command):
+    """A leaking service must not leak for requests that say so: a load can then choose which of them do."""
+    with started(command, "session-map") as service:
+        service.work(N_REQUESTS, "&leak=off")
+        warm = service.rss()
+        service.work(N_REQUESTS, "&leak=off")
+        grown = service.rss() - warm
+        expect(grown < GROWTH_BYTES, f"grew by {grown} bytes over {N_REQUESTS} requests with `leak=off`, allowed {GROWTH_BYTES}")
+
+
+def holds_what_is_asked(runtime, command):
+    mebibytes = 1 << 20
+    with started(command) as service:
+        expect(service.status_of("/hold?bytes=1") in (404, 405), "`GET /hold` changes something")
+        service.work(3)
+        before = service.rss()
+        held = service.hold(f"bytes={64 * mebibytes}&block=65536")
+        expect(held["bytes"] == 64 * mebibytes and held["blocks"] == 1024, f"`/hold` answered {held}")
+        grown = service.rss() - before
+        expect(grown > SHARE_MIN * 64 * mebibytes, f"holds 64 MiB and grew by {grown} bytes")
+        for order in ("oldest", "random"):
+            held = service.hold(f"bytes={32 * mebibytes}&renew={8 * mebibytes}&block=65536&order={order}")
+            expect(held["bytes"] == 32 * mebibytes, f"`/hold` with `order={order}` answered {held}")
+        held = service.hold("bytes=0&where=native")
+        expect((held["bytes"], held["blocks"]) == (0, 0), f"`/hold` of nothing answered {held}")
+        held = service.hold(f"bytes={mebibytes}&where=native&block=65536")
+        expect(held["bytes"] == mebibytes, f"`/hold` with `where=native` answered {held}")
+        expect(service.hold("descriptors=40")["descriptors"] == 40, "`/hold` opened no descriptors")
+        n_open = len(os.listdir(f"/proc/{service.process.pid}/fd"))
+        expect(service.hold("descriptors=0")["descriptors"] == 0, "`/hold` closed no descriptors")
+        n_closed = n_open - len(os.listdir(f"/proc/{service.process.pid}/fd"))
+        expect(n_closed == 40, f"`/hold` opened 40 descriptors and closed {n_closed}")
+        if runtime.maps_files:
+            expect(service.hold(f"mapped={8 * mebibytes}")["mapped"] == 8 * mebibytes, "`/hold` mapped nothing")
+            expect(service.hold("mapped=0")["mapped"] == 0, "`/hold` unmapped nothing")
+            service.work(1)
+
+
 CASES = [
     start_line, work_document, same_seed_same_carts, status_contract, host_and_opinion, pages, natural_endpoints, exits_with_stdin,
     exits_on_sigterm, stays_without_flag, refuses_bad_flags, helps, healthy_stays,
+    leak_off_leaks_nothing, holds_what_is_asked,
 ]
 
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"sort"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ var leaks = map[string]func(workRequest){
 	"session-map":     openSession,
 	"timer-closure":   pollOrderForever,
 	"slice-retain":    keepOrderNumber,
+	"descriptor":      openConnection,
+	"tiny-objects":    chainClicks,
 }
 
 func leakKinds() []string {
@@ -113,4 +116,46 @@ func keepOrderNumber(request workRequest) {
 	recentOrderNumbers.Lock()
 	defer recentOrderNumbers.Unlock()
 	recentOrderNumbers.numbers = append(recentOrderNumbers.numbers, document[:min(16, len(document))])
+}
+
+// lostConnections are those that nobody returns to their pool, each with the buffer that belongs to it.
+var lostConnections = struct {
+	sync.Mutex
+	connections []lostConnection
+}{}
+
+type lostConnection struct {
+	file   *os.File
+	buffer []byte
+}
+
+func openConnection(request workRequest) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		return
+	}
+	lostConnections.Lock()
+	defer lostConnections.Unlock()
+	lostConnections.connections = append(lostConnections.connections, lostConnection{file, request.dice.touched(request.rateBytes)})
+}
+
+// tinyClick is one of millions of small objects instead of some large ones: each click knows the one before.
+type tinyClick struct {
+	before *tinyClick
+	at     uint64
+}
+
+const tinyClickBytes = 16
+
+var lastClick = struct {
+	sync.Mutex
+	click *tinyClick
+}{}
+
+func chainClicks(request workRequest) {
+	lastClick.Lock()
+	defer lastClick.Unlock()
+	for left := request.rateBytes; left >= tinyClickBytes; left -= tinyClickBytes {
+		lastClick.click = &tinyClick{lastClick.click, left}
+	}
 }

@@ -36,6 +36,7 @@ type status struct {
 func routes(options options) http.Handler {
 	dice := newDice(options.seed)
 	shop := newShop(dice)
+	held := &held{dice: dice}
 	status := &status{startTime: processStartTime()}
 	leak := leaks[options.leak]
 	mux := http.NewServeMux()
@@ -50,8 +51,23 @@ func routes(options options) http.Handler {
 			http.Error(writer, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		leak(workRequest{user, status.requestsTotal.Add(1), options.rateBytes, dice})
+		number := status.requestsTotal.Add(1)
+		if request.URL.Query().Get("leak") != "off" {
+			leak(workRequest{user, number, options.rateBytes, dice})
+		}
 		writeJSON(writer, reply)
+	})
+	mux.HandleFunc("/hold", func(writer http.ResponseWriter, request *http.Request) {
+		if request.Method != http.MethodPost {
+			http.NotFound(writer, request)
+			return
+		}
+		holding, err := held.set(request.URL.Query())
+		if err != nil {
+			http.Error(writer, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		writeJSON(writer, holding)
 	})
 	mux.HandleFunc("/status/memory", func(writer http.ResponseWriter, _ *http.Request) { writeJSON(writer, status.memory()) })
 	mux.HandleFunc("/api/memory_usage", func(writer http.ResponseWriter, _ *http.Request) { writeJSON(writer, hostMemory()) })

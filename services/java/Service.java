@@ -2,7 +2,9 @@ import com.sun.management.GarbageCollectionNotificationInfo;
 import com.sun.management.UnixOperatingSystemMXBean;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import java.io.FileInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.management.BufferPoolMXBean;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
@@ -11,9 +13,12 @@ import java.lang.management.MemoryUsage;
 import java.net.InetSocketAddress;
 import java.net.URLDecoder;
 import java.nio.ByteBuffer;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -30,6 +35,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
@@ -354,6 +360,9 @@ public final class Service {
             KINDS.put("listener", InventoryBus::subscribe);
             KINDS.put("native-buffer", ThumbnailCache::keep);
             KINDS.put("unbounded-cache", RecommendationCache::remember);
+            KINDS.put("descriptor", ConnectionPool::open);
+            KINDS.put("tiny-objects", TinyClick::chain);
+            KINDS.put("thread", Reservations::await);
         }
 
         private Leaks() {}
@@ -439,6 +448,161 @@ public final class Service {
 
         static void remember(WorkRequest request) {
             RECOMMENDATIONS.computeIfAbsent(new RecommendationKey(request.user), key -> request.texts());
+        }
+    }
+
+    /** Connections that nobody returns to the pool, each with the buffer that belongs to it. */
+    static final class ConnectionPool {
+        private record Connection(InputStream stream, List<String> buffer) {}
+
+        private static final List<Connection> LOST = Collections.synchronizedList(new ArrayList<>());
+
+        static void open(WorkRequest request) {
+            LOST.add(new Connection(openedStream(), request.texts()));
+        }
+
+        static InputStream openedStream() {
+            try {
+                return new FileInputStream("/dev/null");
+            } catch (IOException failure) {
+                throw new java.io.UncheckedIOException(failure);
+            }
+        }
+    }
+
+    /** Millions of small objects instead of some large ones: each click knows the one before. */
+    record TinyClick(TinyClick before, long at) {
+        /** A header of 12, a compressed reference and the time. */
+        static final int N_BYTES = 24;
+        private static TinyClick last;
+
+        static synchronized void chain(WorkRequest request) {
+            for (int start = 0; start < request.rateBytes; start += N_BYTES) {
+                last = new TinyClick(last, start);
+            }
+        }
+    }
+
+    /** Workers that wait for an answer nobody sends; each holds its order for ever. */
+    static final class Reservations {
+        private static final CountDownLatch RESERVED = new CountDownLatch(1);
+
+        static void await(WorkRequest request) {
+            List<String> order = request.texts();
+            Thread worker = new Thread(() -> reserve(order), "reservation-" + request.number);
+            worker.setDaemon(true);
+            worker.start();
+        }
+
+        private static void reserve(List<String> order) {
+            try {
+                RESERVED.await();
+            } catch (InterruptedException interrupted) {
+                Thread.currentThread().interrupt();
+            }
+            order.add("reserved");
+        }
+    }
+
+    // ---- what a client has it hold ----------------------------------------------------------------------------------
+
+    /** Memory that `POST /hold` sizes: no leak, since whoever asks for it can have it released. */
+    static final class Held {
+        static final int BYTES_MAX = 1 << 30;
+        static final int BLOCK_BYTES = 4 * KIB;
+        static final int BLOCK_BYTES_MAX = 128 * KIB;
+        static final int DESCRIPTORS_MAX = 4096;
+
+        private record Block(Object content, int bytes) {}
+
+        private final Dice dice;
+        private final List<Block> blocks = new ArrayList<>();
+        private final List<InputStream> streams = new ArrayList<>();
+        private final MappedFile mapped = new MappedFile();
+        private long held;
+
+        Held(Dice dice) {
+            this.dice = dice;
+        }
+
+        synchronized Map<String, Object> set(Map<String, String> query) {
+            try {
+                long bytes = number(query, "bytes", held, BYTES_MAX);
+                int block = (int) Math.max(1, number(query, "block", BLOCK_BYTES, BLOCK_BYTES_MAX));
+                boolean direct = "native".equals(query.get("where"));
+                release(Math.max(held - bytes, 0) + number(query, "renew", 0, BYTES_MAX), "random".equals(query.get("order")));
+                for (; held + block <= bytes; held += block) {
+                    blocks.add(new Block(direct ? direct(block) : dice.text(block), block));
+                }
+                long nStreams = number(query, "descriptors", streams.size(), DESCRIPTORS_MAX);
+                while (streams.size() < nStreams) {
+                    streams.add(ConnectionPool.openedStream());
+                }
+                while (streams.size() > nStreams) {
+                    streams.remove(streams.size() - 1).close();
+                }
+                mapped.resize(number(query, "mapped", mapped.bytes(), BYTES_MAX));
+            } catch (IOException failure) {
+                throw new java.io.UncheckedIOException(failure);
+            }
+            return Json.object("bytes", held, "blocks", blocks.size(), "descriptors", streams.size(), "mapped", mapped.bytes());
+        }
+
+        private static long number(Map<String, String> query, String name, long fallback, long max) {
+            String text = query.getOrDefault(name, "");
+            return text.matches("[0-9]{1,10}") ? Math.min(Long.parseLong(text), max) : fallback;
+        }
+
+        private ByteBuffer direct(int bytes) {
+            ByteBuffer buffer = ByteBuffer.allocateDirect(bytes);
+            dice.touch(buffer);
+            return buffer;
+        }
+
+        private void release(long bytes, boolean random) {
+            int oldest = 0;
+            for (long freed = 0; freed < bytes && oldest < blocks.size();) {
+                Block block = blocks.get(oldest);
+                if (random) {
+                    block = blocks.set(dice.below(blocks.size()), blocks.get(blocks.size() - 1));
+                    blocks.remove(blocks.size() - 1);
+                } else {
+                    oldest++;
+                }
+                freed += block.bytes;
+                held -= block.bytes;
+            }
+            blocks.subList(0, oldest).clear();
+        }
+    }
+
+    /** A file in the page cache that is mapped as well: resident, but the kernel's to take back. It has no name. */
+    static final class MappedFile {
+        static final int SEGMENT_BYTES = 1 << 20;
+
+        private final List<MappedByteBuffer> segments = new ArrayList<>();
+        private FileChannel file;
+
+        long bytes() {
+            return (long) segments.size() * SEGMENT_BYTES;
+        }
+
+        void resize(long bytes) throws IOException {
+            while (bytes() + SEGMENT_BYTES <= bytes) {
+                if (file == null) {
+                    Path path = Files.createTempFile("mapped", null);
+                    file = FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE);
+                    Files.delete(path);
+                }
+                ByteBuffer filler = ByteBuffer.allocate(SEGMENT_BYTES);
+                java.util.Arrays.fill(filler.array(), (byte) 'z');
+                file.write(filler, bytes());
+                segments.add(file.map(FileChannel.MapMode.READ_ONLY, bytes(), SEGMENT_BYTES).load());
+            }
+            while (bytes() > bytes) {
+                // The collector unmaps it.
+                segments.remove(segments.size() - 1);
+            }
         }
     }
 
@@ -726,7 +890,9 @@ public final class Service {
             shop = new Shop(dice);
             leak = Leaks.KINDS.get(options.leak);
             meters.listenToCollectors();
+            Held held = new Held(dice);
             byPath.put("/work", this::work);
+            byPath.put("POST /hold", query -> Reply.json(held.set(query)));
             byPath.put("/status/memory", query -> Reply.json(status.memory()));
             byPath.put("/api/memory_usage", query -> Reply.json(Memory.ofHost()));
             byPath.put("/api/leak_indicators", query -> Reply.json(status.indicators()));
@@ -742,7 +908,8 @@ public final class Service {
             String path = exchange.getRequestURI().getPath();
             Reply reply;
             try {
-                reply = reply(path, query(exchange.getRequestURI().getRawQuery()));
+                String route = exchange.getRequestMethod().equals("POST") ? "POST " + path : path;
+                reply = reply(route, query(exchange.getRequestURI().getRawQuery()));
             } catch (RuntimeException failure) {
                 reply = new Reply(500, "text/plain; charset=utf-8", failure + "\n");
             }
@@ -770,7 +937,10 @@ public final class Service {
             String user = query.getOrDefault("user", "");
             user = user.isEmpty() ? "anonymous" : user.substring(0, Math.min(user.length(), USER_LENGTH_MAX));
             Map<String, Object> reply = shop.serve(user);
-            leak.accept(new WorkRequest(user, status.requestsTotal.incrementAndGet(), options.rateBytes, dice));
+            WorkRequest request = new WorkRequest(user, status.requestsTotal.incrementAndGet(), options.rateBytes, dice);
+            if (!"off".equals(query.get("leak"))) {
+                leak.accept(request);
+            }
             return Reply.json(reply);
         }
 

@@ -21,11 +21,15 @@ const REQUEST_DEADLINE_MS = 5_000;
 const CART_LINES = 48;
 /** Longer user names are cut, so that a client cannot choose how much a session holds. */
 const USER_LENGTH_MAX = 64;
+const HELD_BYTES_MAX = 1 << 30;
+const HELD_BLOCK_BYTES = 4 * KIB;
+const HELD_BLOCK_BYTES_MAX = 128 * KIB;
+const HELD_DESCRIPTORS_MAX = 4096;
 
 // Where memory is plentiful V8 grows its young generation to 32 MiB over minutes, which looks like a leak and is none.
 // A growth factor of 1 keeps it at its first size. The flags that bound it (`--max-semi-space-size`) are read only at
-// the start of the process, this one at every growth, so that no flag of node itself is needed.
-v8.setFlagsFromString('--semi-space-growth-factor=1');
+// the start of the process, this one at every growth, so that no flag of node itself is needed. One that is given stands.
+if (!process.execArgv.some((flag) => flag.includes('semi-space'))) v8.setFlagsFromString('--semi-space-growth-factor=1');
 
 // ---- command line -------------------------------------------------------------------------------------------------
 
@@ -267,6 +271,25 @@ function keepThumbnail(request) {
   thumbnailBuffers.push(touchedBuffer(request));
 }
 
+/** A connection for each request that nobody returns to its pool, with the buffer that belongs to it. */
+const lostConnections = [];
+function openConnection(request) {
+  lostConnections.push({ descriptor: fs.openSync('/dev/null'), buffer: touchedBuffer(request) });
+}
+
+/** Millions of small objects instead of some large ones: each click knows the one before. */
+let lastClick;
+class TinyClick {
+  constructor(at, before) {
+    this.at = at;
+    this.before = before;
+  }
+}
+function chainClicks(request) {
+  // Three words of header and two of fields.
+  for (let left = request.rate; left > 0; left -= 40) lastClick = new TinyClick(left, lastClick);
+}
+
 /** A buffer of its own with every byte written, so that it is resident. */
 function touchedBuffer(request) {
   const buffer = Buffer.allocUnsafeSlow(request.rate);
@@ -282,7 +305,56 @@ const LEAKS = {
   'session-map': openSession,
   promise: (request) => { awaitReservation(request); },
   'native-buffer': keepThumbnail,
+  descriptor: openConnection,
+  'tiny-objects': chainClicks,
 };
+
+// ---- what a client has it hold --------------------------------------------------------------------------------------
+
+/** Memory that `POST /hold` sizes: no leak, since whoever asks for it can have it released. */
+class Held {
+  constructor(dice) {
+    this.dice = dice;
+    this.blocks = [];
+    this.bytes = 0;
+    this.descriptors = [];
+  }
+
+  set(query) {
+    const number = (name, fallback, max) => (/^[0-9]{1,10}$/.test(query.get(name) ?? '') ? Math.min(Number(query.get(name)), max) : fallback);
+    const bytes = number('bytes', this.bytes, HELD_BYTES_MAX);
+    const block = Math.max(1, number('block', HELD_BLOCK_BYTES, HELD_BLOCK_BYTES_MAX));
+    const native = query.get('where') === 'native';
+    const order = query.get('order') === 'random' ? 'random' : 'oldest';
+    this.release(Math.max(this.bytes - bytes, 0) + number('renew', 0, HELD_BYTES_MAX), order);
+    while (this.bytes + block <= bytes) {
+      this.blocks.push(native ? touchedBuffer({ rate: block, dice: this.dice }) : this.dice.text(block));
+      this.bytes += block;
+    }
+    const descriptors = number('descriptors', this.descriptors.length, HELD_DESCRIPTORS_MAX);
+    while (this.descriptors.length < descriptors) this.descriptors.push(fs.openSync('/dev/null'));
+    while (this.descriptors.length > descriptors) fs.closeSync(this.descriptors.pop());
+    return { bytes: this.bytes, blocks: this.blocks.length, descriptors: this.descriptors.length };
+  }
+
+  release(bytes, order) {
+    let oldest = 0;
+    for (let freed = 0; freed < bytes && oldest < this.blocks.length;) {
+      let block = this.blocks[oldest];
+      if (order === 'random') {
+        const index = this.dice.below(this.blocks.length);
+        block = this.blocks[index];
+        this.blocks[index] = this.blocks.at(-1);
+        this.blocks.pop();
+      } else {
+        oldest += 1;
+      }
+      freed += block.length;
+      this.bytes -= block.length;
+    }
+    this.blocks.splice(0, oldest);
+  }
+}
 
 // ---- what the service says about itself -----------------------------------------------------------------------------
 
@@ -465,6 +537,7 @@ function routes(options) {
   const dice = new Dice(options.seed);
   const shop = new Shop(dice);
   const status = new Status(options.leak);
+  const held = new Held(dice);
   const leak = LEAKS[options.leak];
   const json = (value) => ['application/json', JSON.stringify(value)];
   return {
@@ -472,9 +545,10 @@ function routes(options) {
       const user = (query.get('user') || 'anonymous').slice(0, USER_LENGTH_MAX);
       const reply = shop.serve(user);
       status.requestsTotal += 1;
-      leak({ user, number: status.requestsTotal, rate: options.rate, dice });
+      if (query.get('leak') !== 'off') leak({ user, number: status.requestsTotal, rate: options.rate, dice });
       return json(reply);
     },
+    'POST /hold': (query) => json(held.set(query)),
     '/status/memory': () => json(status.memory()),
     '/api/memory_usage': () => json(hostMemory()),
     '/api/leak_indicators': () => json(status.indicators()),
@@ -486,11 +560,12 @@ function routes(options) {
 
 function answer(table, request, response) {
   const url = new URL(request.url, 'http://localhost');
-  if (!Object.hasOwn(table, url.pathname)) {
+  const route = request.method === 'POST' ? `POST ${url.pathname}` : url.pathname;
+  if (!Object.hasOwn(table, route)) {
     response.writeHead(404, { 'content-type': 'text/plain' }).end('not found\n');
     return;
   }
-  const [type, body] = table[url.pathname](url.searchParams);
+  const [type, body] = table[route](url.searchParams);
   response.writeHead(200, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
 }
 

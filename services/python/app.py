@@ -11,6 +11,7 @@ import gc
 import hashlib
 import html
 import json
+import mmap
 import os
 import platform
 import random
@@ -18,6 +19,7 @@ import re
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -36,7 +38,11 @@ CART_LINES = 48
 USER_LENGTH_MAX = 64
 REQUEST_DEADLINE_S = 5.0
 WORKER_THREADS = 4
-
+HELD_BYTES_MAX = 1 << 30
+HELD_BLOCK_BYTES = 4 * KIB
+HELD_BLOCK_BYTES_MAX = 128 * KIB
+HELD_DESCRIPTORS_MAX = 4096
+MAPPED_SEGMENT_BYTES = 1 << 20
 
 
 # ---- command line ---------------------------------------------------------------------------------------------------
@@ -257,6 +263,7 @@ def subscribe_to_inventory(request):
 LIBC = ctypes.CDLL(None)
 LIBC.malloc.restype = ctypes.c_void_p
 LIBC.malloc.argtypes = [ctypes.c_size_t]
+LIBC.free.argtypes = [ctypes.c_void_p]
 
 
 def decode_thumbnail_natively(request):
@@ -266,6 +273,44 @@ def decode_thumbnail_natively(request):
         ctypes.memset(address, 0x5A, request.rate)
 
 
+LOST_CONNECTIONS = []
+
+
+def open_connection(request):
+    """A connection that nobody returns to its pool, with the buffer that belongs to it."""
+    LOST_CONNECTIONS.append((os.open("/dev/null", os.O_RDONLY), b"Z" * request.rate))
+
+
+class TinyClick:
+    """Millions of small objects instead of some large ones: each click knows the one before."""
+
+    __slots__ = ("before", "at")
+    last = None
+    N_BYTES = 96  # two slots, an object header, that of the collector, and a number of its own
+
+    def __init__(self, before, at):
+        self.before = before
+        self.at = at
+
+
+def chain_clicks(request):
+    for index in range(0, request.rate, TinyClick.N_BYTES):
+        TinyClick.last = TinyClick(TinyClick.last, request.number * 1_000_000 + index)
+
+
+RESERVED = threading.Event()
+
+
+def reserve_in_background(request):
+    """A worker that waits for an answer nobody sends; it holds its order for ever."""
+    threading.Thread(target=wait_for_reservation, args=(request.dice.texts(request.rate),), daemon=True).start()
+
+
+def wait_for_reservation(order):
+    RESERVED.wait()
+    order.append("reserved")
+
+
 LEAKS = {
     "none": lambda request: None,
     "module-list": append_audit_trail,
@@ -273,7 +318,98 @@ LEAKS = {
     "session-map": open_session,
     "listener": subscribe_to_inventory,
     "native-buffer": decode_thumbnail_natively,
+    "descriptor": open_connection,
+    "tiny-objects": chain_clicks,
+    "thread": reserve_in_background,
 }
+
+
+# ---- what a client has it hold ----------------------------------------------------------------------------------------
+
+
+class NativeBlock:
+    """Bytes of the C library's allocator, as a C extension holds them."""
+
+    def __init__(self, n_bytes):
+        self._address = LIBC.malloc(n_bytes)
+        self._n_bytes = n_bytes
+        ctypes.memset(self._address, 0x5A, n_bytes)
+
+    def __len__(self):
+        return self._n_bytes
+
+    def __del__(self):
+        LIBC.free(self._address)
+
+
+class Held:
+    """Memory that ``POST /hold`` sizes: no leak, since whoever asks for it can have it released."""
+
+    def __init__(self, dice):
+        self._dice = dice
+        self._lock = threading.Lock()
+        self._blocks = []
+        self._bytes = 0
+        self._descriptors = []
+        self._mapped = MappedFile()
+
+    def set(self, query):
+        def number(name, fallback, maximum):
+            text = query.get(name, "")
+            return min(int(text), maximum) if re.fullmatch("[0-9]{1,10}", text) else fallback
+
+        with self._lock:
+            n_bytes = number("bytes", self._bytes, HELD_BYTES_MAX)
+            block = max(1, number("block", HELD_BLOCK_BYTES, HELD_BLOCK_BYTES_MAX))
+            make = NativeBlock if query.get("where") == "native" else self._dice.text
+            self._release(max(self._bytes - n_bytes, 0) + number("renew", 0, HELD_BYTES_MAX), query.get("order"))
+            while self._bytes + block <= n_bytes:
+                self._blocks.append(make(block))
+                self._bytes += block
+            n_descriptors = number("descriptors", len(self._descriptors), HELD_DESCRIPTORS_MAX)
+            while len(self._descriptors) < n_descriptors:
+                self._descriptors.append(os.open("/dev/null", os.O_RDONLY))
+            while len(self._descriptors) > n_descriptors:
+                os.close(self._descriptors.pop())
+            mapped = self._mapped.resize(number("mapped", self._mapped.n_bytes(), HELD_BYTES_MAX))
+            return {"bytes": self._bytes, "blocks": len(self._blocks), "descriptors": n_descriptors, "mapped": mapped}
+
+    def _release(self, n_bytes, order):
+        freed = oldest = 0
+        while freed < n_bytes and oldest < len(self._blocks):
+            if order == "random":
+                index = self._dice.below(len(self._blocks))
+                self._blocks[index], self._blocks[-1] = self._blocks[-1], self._blocks[index]
+                freed += len(self._blocks.pop())
+            else:
+                freed += len(self._blocks[oldest])
+                oldest += 1
+        del self._blocks[:oldest]
+        self._bytes -= freed
+
+
+class MappedFile:
+    """A file in the page cache that is mapped as well: resident, but the kernel's to take back. It has no name."""
+
+    def __init__(self):
+        self._file = None
+        self._segments = []
+
+    def n_bytes(self):
+        return len(self._segments) * MAPPED_SEGMENT_BYTES
+
+    def resize(self, n_bytes):
+        self._file = self._file or (n_bytes and tempfile.TemporaryFile()) or None
+        while self.n_bytes() < n_bytes // MAPPED_SEGMENT_BYTES * MAPPED_SEGMENT_BYTES:
+            self._file.seek(self.n_bytes())
+            self._file.write(b"z" * MAPPED_SEGMENT_BYTES)
+            self._file.flush()
+            segment = mmap.mmap(self._file.fileno(), MAPPED_SEGMENT_BYTES, prot=mmap.PROT_READ, offset=self.n_bytes())
+            sum(segment[::mmap.PAGESIZE])
+            self._segments.append(segment)
+        while self.n_bytes() > n_bytes:
+            self._segments.pop().close()
+        return self.n_bytes()
 
 
 # ---- what the service says about itself -------------------------------------------------------------------------------
@@ -423,6 +559,7 @@ def build_app(options):
     app = flask.Flask(__name__)
     dice = Dice(options.seed)
     shop = Shop(dice)
+    held = Held(dice)
     status = Status()
     leak = LEAKS[options.leak]
 
@@ -431,8 +568,13 @@ def build_app(options):
         user = (flask.request.args.get("user") or "anonymous")[:USER_LENGTH_MAX]
         number = status.next_request_number()
         reply = shop.serve(user, number)
-        leak(Request(user, number, options.rate, dice))
+        if flask.request.args.get("leak") != "off":
+            leak(Request(user, number, options.rate, dice))
         return reply
+
+    @app.post("/hold")
+    def hold():
+        return held.set(flask.request.args)
 
     app.get("/status/memory")(status.memory)
     app.get("/api/memory_usage")(host_memory)

@@ -2,6 +2,7 @@
 //! point at it; nothing outside this file may retain bytes for ever.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
@@ -23,13 +24,15 @@ pub(crate) struct Leak {
 }
 
 /// Every kind of `--leak`; the first is the default.
-pub(crate) static LEAKS: [Leak; 6] = [
+pub(crate) static LEAKS: [Leak; 8] = [
     Leak { name: "none", retain: |_| {} },
     Leak { name: "unbounded-cache", retain: remember_recommendation },
     Leak { name: "session-map", retain: open_session },
     Leak { name: "task", retain: expect_reservation },
     Leak { name: "native-buffer", retain: keep_thumbnail },
     Leak { name: "channel", retain: publish_order },
+    Leak { name: "descriptor", retain: open_connection },
+    Leak { name: "tiny-objects", retain: chain_clicks },
 ];
 
 /// Keyed by a revision that never comes again, and nothing ever evicts.
@@ -93,4 +96,31 @@ async fn forward_orders(mut queue: mpsc::UnboundedReceiver<Vec<u8>>) {
 fn publish_order(request: &WorkRequest<'_>) {
     // The receiver lives as long as its stuck consumer, so this cannot fail; a lost order would be no leak.
     let _ = ORDERS.send(request.dice.touched(request.rate_bytes));
+}
+
+/// Connections that nobody returns to their pool, each with the buffer that belongs to it.
+static LOST_CONNECTIONS: Mutex<Vec<(File, Vec<u8>)>> = Mutex::new(Vec::new());
+
+fn open_connection(request: &WorkRequest<'_>) {
+    let Ok(file) = File::open("/dev/null") else { return };
+    let connection = (file, request.dice.touched(request.rate_bytes));
+    LOST_CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+}
+
+/// One of millions of small objects instead of some large ones: each click knows the one before.
+struct TinyClick {
+    _before: Option<Box<Self>>,
+    _at: usize,
+}
+
+/// Bytes of a click with the allocator's own eight, rounded up to its sixteen.
+const TINY_CLICK_BYTES: usize = 32;
+
+static LAST_CLICK: Mutex<Option<Box<TinyClick>>> = Mutex::new(None);
+
+fn chain_clicks(request: &WorkRequest<'_>) {
+    let mut last = LAST_CLICK.lock().unwrap_or_else(PoisonError::into_inner);
+    for at in (0..request.rate_bytes).step_by(TINY_CLICK_BYTES) {
+        *last = Some(Box::new(TinyClick { _before: last.take(), _at: at }));
+    }
 }

@@ -3,6 +3,7 @@
 //! It must not grow in any way that `--leak` did not ask for.
 
 mod arguments;
+mod held;
 mod leaks;
 mod status;
 mod work;
@@ -10,19 +11,22 @@ mod work;
 use std::collections::HashMap;
 use std::io::Read;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Router;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse, Json};
-use axum::{Router, routing::get};
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::arguments::{Arguments, Options};
+use crate::held::Held;
 use crate::leaks::WorkRequest;
 use crate::status::Status;
 use crate::work::{Dice, Shop};
@@ -102,6 +106,7 @@ struct App {
     options: Options,
     dice: Dice,
     shop: Shop,
+    held: Mutex<Held>,
     status: Status,
     requests_total: AtomicU64,
 }
@@ -110,12 +115,14 @@ fn router(options: Options) -> Router {
     let app = Arc::new(App {
         dice: Dice::new(options.seed),
         shop: Shop::default(),
+        held: Mutex::default(),
         status: Status::new(),
         requests_total: AtomicU64::new(0),
         options,
     });
     Router::new()
         .route("/work", get(work))
+        .route("/hold", post(hold))
         .route("/status/memory", get(async |State(app): State<Arc<App>>| Json(app.status.memory(app.n_requests()))))
         .route("/api/memory_usage", get(async || Json(status::host_memory())))
         .route("/api/leak_indicators", get(async |State(app): State<Arc<App>>| Json(app.status.indicators())))
@@ -136,13 +143,20 @@ async fn work(State(app): State<Arc<App>>, Query(query): Query<HashMap<String, S
     let user: String = user.chars().take(USER_LENGTH_MAX).collect();
     let reply = app.shop.serve(&app.dice, &user);
     let number = app.requests_total.fetch_add(1, Ordering::Relaxed);
-    (app.options.leak.retain)(&WorkRequest {
-        user: &user,
-        number,
-        rate_bytes: app.options.rate_bytes,
-        dice: &app.dice,
-    });
+    let request = WorkRequest { user: &user, number, rate_bytes: app.options.rate_bytes, dice: &app.dice };
+    if query.get("leak").is_none_or(|leak| leak != "off") {
+        (app.options.leak.retain)(&request);
+    }
     Json(reply)
+}
+
+async fn hold(
+    State(app): State<Arc<App>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, (StatusCode, String)> {
+    let mut held = app.held.lock().unwrap_or_else(PoisonError::into_inner);
+    let holding = held.set(&query, &app.dice);
+    holding.map(Json).map_err(|failure| (StatusCode::INTERNAL_SERVER_ERROR, failure.to_string()))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {

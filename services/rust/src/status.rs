@@ -86,6 +86,8 @@ impl Status {
         );
         let n_threads = field(status, "Threads").unwrap_or(0);
         metric("process_threads", "", "gauge", "Number of OS threads in the process.", &n_threads);
+        let n_tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        metric("tokio_alive_tasks", "", "gauge", "Number of tasks that the runtime has not yet finished.", &n_tasks);
         let labels = r#"{method="GET",path="/work",status="200"}"#;
         metric("http_requests_total", labels, "counter", "Requests served, by path.", &n_requests);
         text

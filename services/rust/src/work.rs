@@ -33,14 +33,14 @@ impl Dice {
         dice
     }
 
-    fn below(&self, limit: usize) -> usize {
+    pub(crate) fn below(&self, limit: usize) -> usize {
         let state = self.state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % limit as u64) as usize
     }
 
-    fn text(&self, length: usize) -> String {
+    pub(crate) fn text(&self, length: usize) -> String {
         let start = self.below(self.letters.len() - length);
         String::from_utf8_lossy(&self.letters[start..start + length]).into_owned()
     }
