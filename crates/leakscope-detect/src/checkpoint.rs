@@ -224,6 +224,7 @@ impl Held {
             Test::Load,
             Test::Horizon,
             Test::Novelty,
+            Test::Reach,
         ];
         codec.f32(&mut self.ratio)?;
         let mut test = tests.iter().position(|test| *test == self.weakest)? as u8;

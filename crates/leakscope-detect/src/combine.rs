@@ -7,7 +7,7 @@ use leakscope_model::{
 };
 
 use crate::detector::Role;
-use crate::evidence::{Evidence, Test, threshold};
+use crate::evidence::{Evidence, Test};
 use crate::track::Finding;
 
 /// The strongest finding on one role, and the signal that stood for it.
@@ -33,6 +33,9 @@ pub(crate) enum Cap {
     Flat(Signal),
 }
 
+/// Hours in which a leak raises its own peak above the floor of five minutes.
+const FIVE_MINUTES: f64 = 1.0 / 12.0;
+
 /// A score that a capped candidate cannot pass: below the alarm, above suspicion.
 const CAP: f64 = 0.95;
 
@@ -49,7 +52,7 @@ impl Candidate {
             (Role::Resident, _) if self.capped.is_some_and(|cap| matches!(cap, Cap::Flat(_))) => Kind::Fragmentation,
             (Role::Native, Test::Pace | Test::Records | Test::Step) if self.finding.score < 1.0 => Kind::Fragmentation,
             (_, Test::Load) if self.finding.score < 1.0 => Kind::LoadGrowth,
-            (_, Test::Pace) if self.finding.score < 1.0 => Kind::CacheFill,
+            (_, Test::Pace | Test::Reach) if self.finding.score < 1.0 => Kind::CacheFill,
             (Role::Live | Role::Heap, _) => Kind::Managed,
             (Role::External | Role::Native, _) => Kind::Native,
             (Role::Tasks | Role::Threads, _) => Kind::Tasks,
@@ -83,9 +86,9 @@ pub(crate) fn verdict(
         kind: candidate.kind(state),
         signal: Some(candidate.signal),
         growth,
-        time_to_limit: left
-            .filter(|_| grows && bytes)
-            .and_then(|left| time_to_limit(evidence, left - candidate.excess)),
+        time_to_limit: left.filter(|_| grows && bytes).and_then(|left| {
+            time_to_limit(evidence, left, (candidate.excess - evidence.slope * FIVE_MINUTES).max(0.0))
+        }),
         since: grows.then(|| Timestamp::from_millis(evidence.from_ms)),
         fit: grows.then(|| fit(candidate, evidence)),
         reasons,
@@ -108,17 +111,32 @@ fn fit(candidate: &Candidate, evidence: &Evidence) -> Fit {
     }
 }
 
-/// A process dies at a peak, not at a floor, so what peaks add is taken off first. An end that is never met is [`Duration::MAX`].
-fn time_to_limit(evidence: &Evidence, left: f64) -> Option<Interval<Duration>> {
+/// A process dies at a peak, not at a floor: the early end takes off all that peaks add, the middle half of it, the late end nothing,
+/// since the highest peaks are rare.
+///
+/// The slope's interval speaks of the window alone; what comes after it differs more. An end that is never met is [`Duration::MAX`].
+fn time_to_limit(evidence: &Evidence, left: f64, excess: f64) -> Option<Interval<Duration>> {
     if evidence.slope <= 0.0 {
         return None;
     }
-    let left = left.max(0.0);
-    let after = |slope: f64| {
-        if slope > 0.0 { hours(left / slope) } else { Duration::MAX }
+    let after = |left: f64, slope: f64| {
+        if slope > 0.0 { hours(left.max(0.0) / slope) } else { Duration::MAX }
     };
-    Some(Interval { low: after(evidence.slope_high), mid: after(evidence.slope), high: after(evidence.slope_low) })
+    let slowest = evidence.slope - WIDER * (evidence.slope - evidence.slope_low);
+    let fastest = evidence.slope + WIDER * (evidence.slope_high - evidence.slope);
+    Some(Interval {
+        low: after((left - excess) * (1.0 - MARGIN), fastest).saturating_sub(MOMENT),
+        mid: after(left - excess / 2.0, evidence.slope),
+        high: after(left * (1.0 + MARGIN), slowest).saturating_add(MOMENT),
+    })
 }
+
+/// How much wider the slope's interval is taken for what comes than it is for what was.
+const WIDER: f64 = 1.5;
+/// Error of what is left.
+const MARGIN: f64 = 0.04;
+/// Error of any moment: scrapes are a moment apart.
+const MOMENT: Duration = Duration::from_mins(1);
 
 fn reasons(state: State, candidate: &Candidate, evidence: &Evidence, growth: Option<&Growth>) -> Vec<Reason> {
     let signal = candidate.signal;
@@ -153,6 +171,8 @@ fn weakness(candidate: &Candidate, evidence: &Evidence) -> Reason {
         return Reason::Holding { held: finding.holding, want: finding.must_hold };
     }
     match evidence.weakest {
+        Test::Reach => Reason::MayBend { reach: evidence.reach },
+        Test::Pace if evidence.pace > 1.0 => Reason::SpeedsUp { tail_over_head: evidence.pace },
         Test::Pace => Reason::Decelerates { tail_over_head: evidence.pace },
         Test::Step => Reason::Step { share: evidence.step_share },
         Test::Load => Reason::FollowsLoad { share: evidence.load_share },
@@ -161,7 +181,7 @@ fn weakness(candidate: &Candidate, evidence: &Evidence) -> Reason {
         }
         Test::Horizon => Reason::FarAway {
             time_to_limit: hours(evidence.hours_left),
-            horizon: hours(threshold::HORIZON * evidence.hours()),
+            horizon: hours(crate::evidence::horizon(evidence.hours()) * evidence.hours()),
         },
         Test::Records | Test::Trend | Test::Novelty => Reason::Trend { z: evidence.z },
     }

@@ -3,7 +3,7 @@
 use leakscope_model::{Readings, Reason, Signal, State, Timestamp, Verdict};
 
 use crate::combine::{self, Candidate, Cap};
-use crate::evidence::{Context, Nature};
+use crate::evidence::{Context, Nature, SUSPECTED};
 use crate::life::Life;
 use crate::load::Load;
 use crate::ring::MINUTE_MS;
@@ -51,12 +51,14 @@ impl Role {
     }
 }
 
-/// Minutes at the start of a life that no window may touch: loading, compiling, filling pools.
+/// Minutes at the start of a life that no window may touch: loading.
+const LOADING_MINUTES: i64 = 2;
+/// Minutes of compiling and filling pools, which only a window may touch that sees the end near.
 const WARM_UP_MINUTES: i64 = 8;
 /// One-minute blocks before anything can be said.
 const EARLY_BLOCKS: u32 = 32;
-/// Evidence from here on is worth cheap captures.
-const SUSPECT: f64 = 0.75;
+/// Before that only of an end that is no further away than this.
+const EARLY_HOURS_LEFT: f64 = 0.5;
 /// A leak is over when the evidence stays below this ...
 const OVER: f64 = 0.5;
 /// ... for this long.
@@ -229,6 +231,7 @@ impl Detector {
 
     fn context(&self, role: Role) -> Context<'_> {
         Context {
+            loaded_ms: self.life_began_ms.saturating_add(LOADING_MINUTES * MINUTE_MS),
             warm_ms: self.life_began_ms.saturating_add(WARM_UP_MINUTES * MINUTE_MS),
             nature: role.nature(),
             limit: self.limit.filter(|_| role.nature() != Nature::Count),
@@ -260,22 +263,30 @@ impl Detector {
         let over = self.below_since_ms.is_some_and(|since| at_ms - since >= OVER_MS);
         let by_score = if self.score >= 1.0 {
             State::Leaking
-        } else if self.score >= SUSPECT {
+        } else if self.score >= SUSPECTED {
             State::Suspect
         } else {
             State::Steady
         };
         self.state = match self.state {
-            State::TooEarly if self.n_blocks() < EARLY_BLOCKS => State::TooEarly,
+            State::TooEarly if self.n_blocks() < EARLY_BLOCKS && !self.ends_soon(&candidate) => State::TooEarly,
             State::TooEarly | State::Steady => by_score,
             // An alarm once raised stands until the growth is over: a pause of minutes clears nothing.
             State::Leaking if over => State::Recovered,
             State::Leaking => State::Leaking,
             State::Suspect if low || self.score >= 1.0 => by_score,
             State::Suspect => State::Suspect,
-            State::Recovered if self.score >= SUSPECT => by_score,
+            State::Recovered if self.score >= SUSPECTED => by_score,
             State::Recovered => State::Recovered,
         };
+    }
+
+    /// Whether a leak is sure, and its end near, before anything else can be said.
+    fn ends_soon(&self, candidate: &Candidate) -> bool {
+        let evidence = |track: &Track| track.evidence(&candidate.finding, self.context(candidate.role));
+        let bytes = candidate.role.nature() != Nature::Count;
+        let near = |track| bytes && self.limit.is_some() && evidence(track).hours_left <= EARLY_HOURS_LEFT;
+        candidate.score() >= 1.0 && self.track(candidate.role).is_some_and(near)
     }
 
     /// The candidate with the highest score; on ties the better signal, by the order of [`Role::ALL`].
@@ -304,7 +315,7 @@ impl Detector {
     /// What forbids a role to alarm by itself: garbage looks like growth until it is collected, and a heap that keeps
     /// its pages looks like growth of the resident set for as long as it likes.
     fn cap(&self, role: Role, finding: &Finding) -> Option<Cap> {
-        if finding.score < SUSPECT {
+        if finding.score < SUSPECTED {
             return None;
         }
         match role {

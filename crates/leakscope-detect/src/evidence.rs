@@ -2,7 +2,7 @@
 
 use crate::load::Load;
 use crate::ring::{MINUTE_MS, Ring};
-use crate::stats::{self, Line, MAX, Pace, Points};
+use crate::stats::{self, Bend, Line, MAX, Pace, Points};
 
 /// What must hold for an alarm. Each test gives its statistic over its threshold.
 pub(crate) mod threshold {
@@ -35,8 +35,20 @@ pub(crate) mod threshold {
     pub(crate) const PACE_FEW: f64 = 0.7;
     /// Upper end of the pace's interval: a curve that surely bends is no line, however little it bends.
     pub(crate) const PACE_HIGH: f64 = 0.98;
-    /// Where pages that nobody uses would explain the growth: least share of floors that are records.
-    pub(crate) const EVEN: f64 = 0.75;
+    /// Most that growth may speed up: what begins flat is a window that begins before its growth, or load.
+    pub(crate) const PACE_MOST: f64 = 1.6;
+    /// Least share of floors that are records where pages that nobody uses would explain the growth.
+    pub(crate) const EVEN_UNUSED: f64 = 0.75;
+    /// The same of a resident set of which nothing else is known: a JVM's climbs for hours, raggedly, over garbage.
+    pub(crate) const EVEN_RESIDENT: f64 = 0.85;
+    /// Part of what is left that growth must reach even if it bends as much as it may.
+    pub(crate) const REACH: f64 = 0.7;
+    /// Standard errors that the bend is taken above the one seen: residuals are correlated for longer than from point to point, ...
+    pub(crate) const REACH_Z: f64 = 2.7;
+    /// ... and of few points the error itself is not known well: this over the number of points is added to one.
+    pub(crate) const REACH_FEW: f64 = 8.0;
+    /// Levels that growth must be able to gain where no limit is known.
+    pub(crate) const REACH_LEVELS: f64 = 0.5;
     /// Part of the rise that must stand above all that came before the window.
     pub(crate) const NEW: f64 = 0.25;
     /// Largest single rise over the growth.
@@ -44,9 +56,15 @@ pub(crate) mod threshold {
     /// The same where pages that nobody uses would explain the growth: allocators take them by the arena.
     pub(crate) const STEP_UNUSED: f64 = 0.2;
     /// Share of the growth that the load may explain.
-    pub(crate) const LOAD: f64 = 0.5;
-    /// Time to the limit, or to twice the level, in lengths of the window.
-    pub(crate) const HORIZON: f64 = 14.0;
+    pub(crate) const LOAD: f64 = 0.3;
+    /// Time to the limit, or to twice the level, in lengths of a window of at least [`HORIZON_HOURS`].
+    pub(crate) const HORIZON: f64 = 20.0;
+    /// Shorter windows see less far: the less time there is left, the less evidence is asked.
+    pub(crate) const HORIZON_HOURS: f64 = 1.5;
+    /// By this power of their length.
+    pub(crate) const HORIZON_POWER: f64 = 0.8;
+    /// What a window that reaches into the warm-up sees: a process that dies young is worth an early word.
+    pub(crate) const HORIZON_YOUNG: f64 = 1.0;
     /// Share of floors that are records, for growth to be called clean.
     pub(crate) const CLEAN: f64 = 0.9;
     /// Levels that growth must gain within the horizon; clean growth one where nothing else tells what is much.
@@ -59,6 +77,8 @@ pub(crate) mod threshold {
 
 /// Ratios beyond this say no more.
 const CEILING: f64 = 3.0;
+/// Evidence from here on is worth cheap captures.
+pub(crate) const SUSPECTED: f64 = 0.75;
 /// What a window that fails a yes-or-no test can reach.
 const FAILED: f64 = 0.6;
 /// Below this the remaining tests are not worth their cost.
@@ -84,6 +104,7 @@ pub(crate) enum Test {
     Load,
     Horizon,
     Novelty,
+    Reach,
 }
 
 /// The outcome for one window.
@@ -92,6 +113,8 @@ pub(crate) struct Evidence {
     /// The least ratio of all tests, 0 to 3; 1 is just enough.
     pub(crate) ratio: f64,
     pub(crate) weakest: Test,
+    /// The least ratio of the tests that chance can pass.
+    pub(crate) sure: f64,
     pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
     /// Blocks that the window spans, and those of them that hold a value.
@@ -107,6 +130,8 @@ pub(crate) struct Evidence {
     pub(crate) n_records: u32,
     pub(crate) e_value: f64,
     pub(crate) pace: f64,
+    /// Part of what is left that growth reaches at the strongest bend that the samples allow.
+    pub(crate) reach: f64,
     pub(crate) step_share: f64,
     pub(crate) load_share: f64,
     /// The least growth that counts.
@@ -161,7 +186,9 @@ pub(crate) enum Nature {
 /// What the tests need to know beside the floors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
-    /// Blocks before this are warm-up.
+    /// Before this a process loads; no window touches it.
+    pub(crate) loaded_ms: i64,
+    /// Blocks before this are warm-up; a window that touches them speaks of an end that is near.
     pub(crate) warm_ms: i64,
     pub(crate) nature: Nature,
     /// The limit, for bytes.
@@ -192,21 +219,19 @@ pub(crate) struct Rings<'a> {
     pub(crate) tops: &'a Ring,
 }
 
-/// Lengths of windows in blocks. On the finest scale 12 are too short a time to tell a leak from an hour's mood, so there it starts at 24.
-fn windows(ring: &Ring) -> &'static [usize] {
-    if ring.minutes == 1 { &[24, 36, 48] } else { &[12, 18, 24, 36, 48] }
-}
+/// Lengths of windows in blocks: dense, so that one of them begins near where the growth began. Of fewer than twelve floors no records convince.
+const WINDOWS: [usize; 13] = [12, 14, 16, 18, 20, 22, 24, 28, 32, 36, 40, 44, 48];
 
 /// The best evidence among windows of the last blocks of a ring.
 pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
     let ring = rings.ring;
     let mut best = Evidence::default();
-    if ring.held() < windows(ring)[0] && context.nature != Nature::Live {
+    if ring.held() < WINDOWS[0] && context.nature != Nature::Live {
         return best;
     }
     let held = Window::of(ring, 0, ring.held());
-    for n in windows(ring) {
-        best = best.or_better(of_window(rings, held.last(*n), best.ratio, context));
+    for n in WINDOWS {
+        best = best.or_better(of_window(rings, held.last(n), best.ratio, context));
     }
     if context.nature == Nature::Live {
         // Collections are few in a young process: all of its life since the warm-up is a window as well.
@@ -224,7 +249,8 @@ pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
 pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context: Context<'_>) -> Option<Evidence> {
     let (ring, n, points) = (rings.ring, window.n_blocks, window.points);
     let begins_ms = ring.middle_ms(n - 1) - MINUTE_MS * i64::from(ring.minutes) / 2;
-    if ring.held() < n || begins_ms < context.warm_ms {
+    let young = begins_ms < context.warm_ms;
+    if ring.held() < n || begins_ms < context.loaded_ms || young && context.left.is_none() {
         return None;
     }
     let least = if context.nature == Nature::Live { threshold::POINTS } else { (COVERED * n as f64).ceil() as usize };
@@ -266,7 +292,9 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     evidence.step_share = stats::step_share(points.floors, evidence.growth());
     let step = if context.nature == Nature::Unused { threshold::STEP_UNUSED } else { threshold::STEP };
     evidence.lower(step / evidence.step_share, Test::Step);
-    test_horizon(&mut evidence, context);
+    evidence.sure = evidence.ratio;
+    test_horizon(&mut evidence, young, context);
+    test_reach(&mut evidence, rings, context);
     Some(evidence)
 }
 
@@ -340,9 +368,12 @@ fn test_records(evidence: &mut Evidence, points: Points<'_>, context: Context<'_
         threshold::LOG10_E
     };
     evidence.lower(evidence.e_value.max(1.0).log10() / least, Test::Records);
-    if context.nature == Nature::Unused {
-        evidence.lower(f64::from(evidence.n_records) / (points.len() - 1) as f64 / threshold::EVEN, Test::Records);
-    }
+    let even = match context.nature {
+        Nature::Unused => threshold::EVEN_UNUSED,
+        Nature::Resident => threshold::EVEN_RESIDENT,
+        Nature::Live | Nature::Heap | Nature::Exact | Nature::Count => return,
+    };
+    evidence.lower(f64::from(evidence.n_records) / (points.len() - 1) as f64 / even, Test::Records);
 }
 
 fn test_trend(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>) {
@@ -367,12 +398,12 @@ fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, contex
     let View { backs, points, .. } = window;
     let few = context.few(points.len());
     // Of a few points no interval of the pace can be had, so a stricter least stands alone.
-    let (least, least_high) = match (few, context.nature == Nature::Unused) {
-        (true, _) => (threshold::PACE_FEW, 0.0),
-        (false, true) => (threshold::PACE_UNUSED, threshold::PACE_HIGH),
-        (false, false) => (threshold::PACE, threshold::PACE_HIGH),
+    let (least, least_high, most) = match (few, context.nature == Nature::Unused) {
+        (true, _) => (threshold::PACE_FEW, 0.0, f64::INFINITY),
+        (false, true) => (threshold::PACE_UNUSED, threshold::PACE_HIGH, threshold::PACE_MOST),
+        (false, false) => (threshold::PACE, threshold::PACE_HIGH, threshold::PACE_MOST),
     };
-    let passes = |pace: Pace| (pace.ratio / least).min(pace.high / least_high);
+    let passes = |pace: Pace| (pace.ratio / least).min(pace.high / least_high).min(most / pace.ratio);
     let (before, minutes_before) = window_before(rings, evidence.n_blocks, context);
     let by_time = pace(points, before.points());
     let (mut totals, mut totals_before) = ([0.0_f64; MAX], [0.0_f64; MAX]);
@@ -389,6 +420,54 @@ fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, contex
     }
     evidence.pace = best.ratio;
     evidence.lower(passes(best), Test::Pace);
+}
+
+/// What is not sure to go on may be a cache that fills: even if it bends as much as it may, it must reach a good part of what is left.
+///
+/// All of the growth speaks, not the window alone. Its pace per request counts where that is clearly the straighter.
+fn test_reach(evidence: &mut Evidence, rings: Rings<'_>, context: Context<'_>) {
+    if context.few(evidence.n_points) {
+        return;
+    }
+    let minutes = rings.ring.minutes;
+    let held = Window::of(rings.ring, 0, rings.ring.held());
+    let View { backs, points, .. } = held.last(onset(&held, evidence.n_blocks));
+    let z = threshold::REACH_Z * (1.0 + threshold::REACH_FEW / points.len() as f64);
+    let reach = |points| Bend::of(points).map_or(0.0, |bend| bend.reach(z));
+    let mut reached = reach(points);
+    let mut totals = [0.0_f64; MAX];
+    if context.load.totals(minutes, backs, &mut totals) {
+        let by_request = Points { hours: &totals[..points.len()], floors: points.floors };
+        if 2.0 * Line::squares(by_request) < Line::squares(points) {
+            reached = reached.max(reach(by_request));
+        }
+    }
+    let level = evidence.level.max(evidence.least);
+    let left = context.left.filter(|_| context.nature != Nature::Count).unwrap_or(threshold::REACH_LEVELS * level);
+    evidence.reach = reached / left;
+    let ratio = evidence.reach / threshold::REACH;
+    if ratio < 1.0 {
+        // Nothing else speaks against a leak, so it stays a suspicion.
+        evidence.lower(SUSPECTED + (1.0 - SUSPECTED) * ratio, Test::Reach);
+    }
+}
+
+/// Blocks since the growth of the last `n` began, `n` at least: where a level and then a line fit best. O(n²) in the ring's length.
+fn onset(held: &Window, n: usize) -> usize {
+    let all = held.points();
+    let (mut least, mut n_best) = (f64::INFINITY, n);
+    let (mut level, mut about_level) = (0.0, 0.0);
+    for (place, floor) in all.floors.iter().enumerate().take_while(|(place, _)| held.backs[*place] + 1 >= n) {
+        let squares = about_level + Line::squares(all.slice(place..all.len()));
+        if squares < least {
+            (least, n_best) = (squares, held.backs[place] + 1);
+        }
+        // Welford's update of the mean and the squares about it.
+        let off = floor - level;
+        level += off / (place + 1) as f64;
+        about_level += off * (floor - level);
+    }
+    n_best
 }
 
 /// As much time before a window of `n` blocks, warm-up left out: from its own ring, or in coarser blocks where that no longer holds it.
@@ -438,24 +517,31 @@ fn test_novelty(evidence: &mut Evidence, points: Points<'_>, rings: Rings<'_>) {
     }
 }
 
-/// A window may speak of what lies within fourteen times its own length, no more: an hour's growth says nothing of next month.
+/// A window may speak of what lies within twenty times its own length, no more: an hour's growth says nothing of next month.
+/// A short one, or one that reaches into the warm-up, speaks of less.
 ///
 /// By then it must reach the limit, or five times its level where the limit is far. Where no limit is known, and for what the runtime
 /// itself counts, twice the level is enough if nearly every floor was a record.
-fn test_horizon(evidence: &mut Evidence, context: Context<'_>) {
+fn test_horizon(evidence: &mut Evidence, young: bool, context: Context<'_>) {
     if context.nature == Nature::Count || evidence.slope <= 0.0 {
         return;
     }
     evidence.hours_left = far(evidence, context) / evidence.slope;
-    evidence.lower(threshold::HORIZON * evidence.hours() / evidence.hours_left, Test::Horizon);
+    let horizon = if young { threshold::HORIZON_YOUNG } else { horizon(evidence.hours()) };
+    evidence.lower(horizon * evidence.hours() / evidence.hours_left, Test::Horizon);
 }
 
 /// The same of twice the rise, before the slope is known: what fails this fails that.
 fn test_horizon_roughly(evidence: &mut Evidence, rise: f64, context: Context<'_>) {
-    let ratio = threshold::HORIZON * 2.0 * rise / far(evidence, context);
+    let ratio = horizon(evidence.hours()) * 2.0 * rise / far(evidence, context);
     if context.nature != Nature::Count && ratio < 1.0 {
         evidence.lower(ratio, Test::Horizon);
     }
+}
+
+/// How far a window sees, in lengths of its own.
+pub(crate) fn horizon(hours: f64) -> f64 {
+    threshold::HORIZON * (hours / threshold::HORIZON_HOURS).powf(threshold::HORIZON_POWER).min(1.0)
 }
 
 /// What growth must cover within the horizon.

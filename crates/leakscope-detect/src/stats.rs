@@ -29,6 +29,20 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// Sum of squares about the least-squares line. O(n).
+    pub(crate) fn squares(points: Points<'_>) -> f64 {
+        let n = points.len() as f64;
+        let mean_hours = points.hours.iter().sum::<f64>() / n;
+        let mean_floor = points.floors.iter().sum::<f64>() / n;
+        let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+        for (hour, floor) in points.hours.iter().zip(points.floors) {
+            xx += (hour - mean_hours) * (hour - mean_hours);
+            xy += (hour - mean_hours) * (floor - mean_floor);
+            yy += (floor - mean_floor) * (floor - mean_floor);
+        }
+        if xx > 0.0 { (yy - xy * xy / xx).max(0.0) } else { yy }
+    }
+
     /// O(n). The error is widened by the residuals' correlation from point to point.
     pub(crate) fn of(points: Points<'_>) -> Self {
         let n = points.len() as f64;
@@ -84,6 +98,80 @@ impl Pace {
         let ratio = later.slope / earlier.slope;
         let relative_error = (later.error / later.slope).hypot(earlier.error / earlier.slope);
         Self { ratio, high: ratio * (1.0 + 1.645 * relative_error) }
+    }
+}
+
+/// A parabola through one window: how fast growth goes on at its end, and how fast the slope decays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bend {
+    /// Slope at the newest point.
+    pub(crate) slope: f64,
+    /// Rate at which the slope decays, per unit of time, as that of `1 - exp(-rate t)`; negative where growth speeds up.
+    pub(crate) rate: f64,
+    /// Standard error of `rate`, widened by the residuals' correlation from point to point.
+    pub(crate) error: f64,
+}
+
+impl Bend {
+    /// O(n). `None` of fewer than six points, or where the middle slope is not positive.
+    pub(crate) fn of(points: Points<'_>) -> Option<Self> {
+        let n = points.len() as f64;
+        if points.len() < 6 {
+            return None;
+        }
+        // Orthogonal polynomials of degree 0, 1, 2 over the points' own times.
+        let mean_hours = points.hours.iter().sum::<f64>() / n;
+        let mean_floor = points.floors.iter().sum::<f64>() / n;
+        let (mut second, mut third) = (0.0, 0.0);
+        for hour in points.hours {
+            let t = hour - mean_hours;
+            second += t * t;
+            third += t * t * t;
+        }
+        if second <= 0.0 {
+            return None;
+        }
+        let (skew, spread) = (third / second, second / n);
+        let square = |hour: &f64| (hour - mean_hours) * (hour - mean_hours - skew) - spread;
+        let (mut linear, mut curved, mut fourth) = (0.0, 0.0, 0.0);
+        for (hour, floor) in points.hours.iter().zip(points.floors) {
+            let square = square(hour);
+            linear += (hour - mean_hours) * (floor - mean_floor);
+            curved += square * (floor - mean_floor);
+            fourth += square * square;
+        }
+        if fourth <= 0.0 {
+            return None;
+        }
+        let (linear, curved) = (linear / second, curved / fourth);
+        let (mut squares, mut products, mut last) = (0.0, 0.0, 0.0);
+        for (hour, floor) in points.hours.iter().zip(points.floors) {
+            let residual = floor - mean_floor - linear * (hour - mean_hours) - curved * square(hour);
+            squares += residual * residual;
+            products += residual * last;
+            last = residual;
+        }
+        let rho = if squares > 0.0 { (products / squares).clamp(0.0, 0.8) } else { 0.0 };
+        let error = (squares / (n - 3.0) / fourth * (1.0 + rho) / (1.0 - rho)).sqrt();
+        // Slope at t: linear + curved (2 (t - mean) - skew); in the middle of the window that is `linear - curved skew`.
+        let middle = linear - curved * skew;
+        if middle <= 0.0 {
+            return None;
+        }
+        let end = points.hours[points.len() - 1] - mean_hours;
+        Some(Self { slope: middle + 2.0 * curved * end, rate: -2.0 * curved / middle, error: 2.0 * error / middle })
+    }
+
+    /// How much more growth there may be, at least, were the slope to decay by a rate `z` standard errors above the one seen.
+    pub(crate) fn reach(&self, z: f64) -> f64 {
+        let rate = self.rate + z * self.error;
+        if self.slope <= 0.0 {
+            0.0
+        } else if rate > 0.0 {
+            self.slope / rate
+        } else {
+            f64::INFINITY
+        }
     }
 }
 

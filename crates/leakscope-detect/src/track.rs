@@ -96,7 +96,7 @@ impl Track {
                 weakest: best.weakest,
                 n_blocks: best.n_blocks as u8,
                 n_points: best.n_points as u8,
-                since_ms: (best.ratio >= 1.0).then(|| held.since_ms.unwrap_or(at_ms)),
+                since_ms: (best.sure >= 1.0).then(|| held.since_ms.unwrap_or(at_ms)),
             };
         }
         closed.contains(&true)

@@ -176,6 +176,16 @@ pub enum Reason {
         /// Slope of the second half over the slope of the first.
         tail_over_head: f64,
     },
+    /// Growth speeds up: load, or another cause than a leak at a steady pace.
+    SpeedsUp {
+        /// Slope of the second half over the slope of the first.
+        tail_over_head: f64,
+    },
+    /// Growth is not yet sure to go on: a cache that fills would look the same.
+    MayBend {
+        /// What it would reach at the strongest bend that the samples allow, over what is left.
+        reach: f64,
+    },
     /// The growth has to last before it counts.
     Holding {
         /// For how long every test has held.
@@ -270,6 +280,15 @@ impl fmt::Display for Reason {
             Self::Decelerates { tail_over_head } => write!(
                 f,
                 "it slows down: the second half grows at {tail_over_head:.2} times the first half's rate, as a warm-up or a filling cache does"
+            ),
+            Self::SpeedsUp { tail_over_head } => write!(
+                f,
+                "it speeds up: the second half grows at {tail_over_head:.2} times the first half's rate, which a steady leak does not"
+            ),
+            Self::MayBend { reach } => write!(
+                f,
+                "it may yet level off, as a filling cache does: at the strongest bend that the samples allow it would fill {:.0} % of what is left",
+                reach * 100.0
             ),
             Self::Holding { held, want } => {
                 write!(f, "the evidence has held for {}, an alarm needs {}", Span(*held), Span(*want))
