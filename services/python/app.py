@@ -42,7 +42,6 @@ HELD_BYTES_MAX = 1 << 30
 HELD_BLOCK_BYTES = 4 * KIB
 HELD_BLOCK_BYTES_MAX = 128 * KIB
 HELD_DESCRIPTORS_MAX = 4096
-MAPPED_SEGMENT_BYTES = 1 << 20
 
 
 # ---- command line ---------------------------------------------------------------------------------------------------
@@ -392,24 +391,24 @@ class MappedFile:
     """A file in the page cache that is mapped as well: resident, but the kernel's to take back. It has no name."""
 
     def __init__(self):
-        self._file = None
-        self._segments = []
+        self._map = None
 
     def n_bytes(self):
-        return len(self._segments) * MAPPED_SEGMENT_BYTES
+        return len(self._map) if self._map else 0
 
     def resize(self, n_bytes):
-        self._file = self._file or (n_bytes and tempfile.TemporaryFile()) or None
-        while self.n_bytes() < n_bytes // MAPPED_SEGMENT_BYTES * MAPPED_SEGMENT_BYTES:
-            self._file.seek(self.n_bytes())
-            self._file.write(b"z" * MAPPED_SEGMENT_BYTES)
-            self._file.flush()
-            segment = mmap.mmap(self._file.fileno(), MAPPED_SEGMENT_BYTES, prot=mmap.PROT_READ, offset=self.n_bytes())
-            sum(segment[::mmap.PAGESIZE])
-            self._segments.append(segment)
-        while self.n_bytes() > n_bytes:
-            self._segments.pop().close()
-        return self.n_bytes()
+        before = self.n_bytes()
+        if n_bytes == 0:
+            self._map = None
+        elif self._map is None:
+            with tempfile.TemporaryFile() as file:
+                file.truncate(n_bytes)
+                self._map = mmap.mmap(file.fileno(), n_bytes)
+        elif n_bytes != before:
+            self._map.resize(n_bytes)
+        if n_bytes > before:
+            self._map[before:] = b"z" * (n_bytes - before)
+        return n_bytes
 
 
 # ---- what the service says about itself -------------------------------------------------------------------------------
