@@ -1,5 +1,6 @@
-//! The table of recordings: what there is of each family and runtime. The halves are decided here, before anything is
-//! recorded or judged: all recordings of one family and runtime lie in the same half.
+//! The table of recordings: what there is of each family and runtime, and in which half it lies.
+//! Long because it is one table.
+//! All recordings of one family and runtime lie in the same half, which is decided here, before any is recorded or judged.
 
 use super::dice::Dice;
 use super::recording::{Flavour, Half, Leak, Leaky, Limit, RateClass, Recording, Truth};
