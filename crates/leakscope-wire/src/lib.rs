@@ -14,7 +14,7 @@ mod verdict;
 pub use fleet::{Opinion, Service, ServiceDetail, Services, Target, Targets};
 pub use incident::{Capture, Frame, Incident, Incidents, Location, PathStep, Suspect, Transition};
 pub use problem::Problem;
-pub use series::{Series, SeriesSet};
+pub use series::{Samples, Series, SeriesSet};
 pub use status::{StateCounts, Status, StorageStatus};
 pub use time::rfc3339;
 pub use verdict::{Fit, Interval, Verdict};

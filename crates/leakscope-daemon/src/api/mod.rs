@@ -66,6 +66,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/services", get(fleet::services))
         .route("/api/v1/services/{name}", get(fleet::service))
         .route("/api/v1/series", get(series::series))
+        .route("/api/v1/samples", get(series::samples))
         .route("/api/v1/incidents", get(incidents::incidents))
         .route("/api/v1/incidents/{id}", get(incidents::incident))
         .route("/api/v1/events", get(events::events))

@@ -19,6 +19,7 @@ use super::{events, fleet, incidents, ops, series};
         fleet::services,
         fleet::service,
         series::series,
+        series::samples,
         incidents::incidents,
         incidents::incident,
         events::events,

@@ -1,5 +1,7 @@
 //! Query parameters: read once, refused with a problem document.
 
+use std::str::FromStr;
+
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use leakscope_model::Timestamp;
@@ -74,20 +76,30 @@ pub(crate) fn page<T>(
     cursor: Option<&str>,
     path: &str,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
-    let limit = limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Problem::bad_request(format!("expected a `limit` of 1 to {LIMIT_MAX}, found {limit}"), path));
-    }
-    let start: usize = match cursor {
-        None | Some("") => 0,
-        Some(cursor) => cursor.parse().map_err(|_| {
-            Problem::bad_request(format!("expected a `cursor` of an earlier page, found `{cursor}`"), path)
-        })?,
-    };
+    let limit = rows_of_page(limit, path)?;
+    let start: usize = cursor_of(cursor, path)?.unwrap_or(0);
     let next = start.saturating_add(limit);
     let more = next < rows.len();
     let rows = rows.into_iter().skip(start).take(limit).collect();
     Ok((rows, more.then(|| next.to_string())))
+}
+
+/// How many rows a page may have.
+pub(crate) fn rows_of_page(limit: Option<usize>, path: &str) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Problem::bad_request(format!("expected a `limit` of 1 to {LIMIT_MAX}, found {limit}"), path));
+    }
+    Ok(limit)
+}
+
+/// Where a page begins; `None` for the first.
+pub(crate) fn cursor_of<T: FromStr>(cursor: Option<&str>, path: &str) -> Result<Option<T>, Problem> {
+    let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+    cursor
+        .parse()
+        .map(Some)
+        .map_err(|_| Problem::bad_request(format!("expected a `cursor` of an earlier page, found `{cursor}`"), path))
 }
 
 /// A moment as unix seconds or RFC 3339.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::client::Answer;
 use super::house::{House, until};
-use super::server::{Server, rss};
+use super::server::{Reply, Server, rss, text};
 
 /// Three services of two replicas each.
 async fn fleet() -> (House, Server) {
@@ -66,6 +66,46 @@ async fn every_list_is_paged_and_filtered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_is_on_one_page_in_the_order_of_time() {
+    // A page that has requests at every third scrape only: what is missing is told as missing.
+    let server = Server::start(|_, n| {
+        let requests = if n % 3 == 0 { format!("http_requests_total {n}\n") } else { String::new() };
+        Reply::Keep(text(&format!("process_resident_memory_bytes {}\n{requests}", 1_000_000 + n)))
+    })
+    .await;
+    let config =
+        "scrape_configs:\n- {job_name: shop, scrape_interval: 100ms, static_configs: [{targets: ['ADDRESS']}]}\n";
+    let house = House::start(&config.replace("ADDRESS", &server.address.to_string())).await;
+    let id = house.target_up("shop").await.id;
+    let whole = until("a dozen samples are there", async || {
+        let all: wire::Samples = house.get(&format!("/api/v1/samples?target={id}")).await;
+        (all.at_ms.len() >= 12).then_some(all)
+    })
+    .await;
+    let (first, last) = (whole.at_ms[0], whole.at_ms[whole.at_ms.len() - 1]);
+    assert!(whole.at_ms.is_sorted_by(|a, b| a < b) && whole.next_cursor.is_none());
+    assert_eq!(whole.values.keys().collect::<Vec<_>>(), ["requests", "rss"]);
+    assert!(whole.values.values().all(|column| column.len() == whole.at_ms.len()));
+    assert!(whole.values["rss"].iter().all(Option::is_some) && whole.values["requests"].contains(&None));
+
+    let range = format!("target={id}&start={}&end={}", first as f64 / 1e3, last as f64 / 1e3);
+    let (mut at_ms, mut rss, mut cursor) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let path = format!("/api/v1/samples?{range}&signal=rss&limit=5&cursor={cursor}");
+        let page: wire::Samples = house.get(&path).await;
+        assert!(page.at_ms.len() <= 5 && page.values.len() == 1);
+        at_ms.extend(page.at_ms);
+        rss.extend(page.values["rss"].clone());
+        let Some(next) = page.next_cursor else { break };
+        cursor = next;
+    }
+    assert_eq!((at_ms, rss), (whole.at_ms, whole.values["rss"].clone()));
+    let none: wire::Samples = house.get("/api/v1/samples?target=0123456789abcdef").await;
+    assert!(none.at_ms.is_empty() && none.values.is_empty());
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_there_or_not_understood_is_a_problem_document() {
     let (house, _server) = fleet().await;
     let id = house.targets("shop").await[0].id.clone();
@@ -103,6 +143,14 @@ async fn what_is_not_there_or_not_understood_is_a_problem_document() {
         ("GET", "/api/v1/series?target=ID&step=0", 400, "`step`"),
         ("GET", "/api/v1/series?target=ID&step=0.000001", 400, "points"),
         ("GET", "/api/v1/series?target=ID&points=0", 400, "points"),
+        ("GET", "/api/v1/samples", 400, "missing field `target`"),
+        ("GET", "/api/v1/samples?target=x", 400, "expected a target's id, found `x`"),
+        ("GET", "/api/v1/samples?target=ID&signal=weight", 400, "found `weight`"),
+        ("GET", "/api/v1/samples?target=ID&start=yesterday", 400, "`start`"),
+        ("GET", "/api/v1/samples?target=ID&start=5&end=1", 400, "`start` before `end`"),
+        ("GET", "/api/v1/samples?target=ID&limit=10001", 400, "1 to 10000"),
+        ("GET", "/api/v1/samples?target=ID&cursor=1.5", 400, "`cursor`"),
+        ("GET", "/api/v1/samples?target=ID&points=5", 400, "unknown field `points`"),
     ] {
         let problem = house.ask(method, &path.replace("ID", &id)).await.problem(status);
         assert!(problem.detail.contains(told), "{method} {path}: {}", problem.detail);
@@ -133,6 +181,7 @@ async fn the_document_describes_every_route_and_every_answer_fits_it() {
         ("/api/v1/services", "/api/v1/services".to_owned()),
         ("/api/v1/services/{name}", "/api/v1/services/shop".to_owned()),
         ("/api/v1/series", format!("/api/v1/series?target={id}")),
+        ("/api/v1/samples", format!("/api/v1/samples?target={id}&limit=1")),
         ("/api/v1/incidents", "/api/v1/incidents".to_owned()),
     ] {
         let schema = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
