@@ -37,7 +37,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => cmd::check::run(&args),
         Command::Targets(args) => wait_for(cmd::targets::run(&args)),
         Command::Incidents(args) => wait_for(cmd::incidents::run(&args)),
-        Command::Backtest(args) => cmd::backtest::run(&args),
+        Command::Backtest(args) => wait_for(cmd::backtest::run(&args)),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Man => cmd::man::run(),

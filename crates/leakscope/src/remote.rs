@@ -1,8 +1,8 @@
 //! A running daemon, asked over its API.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use leakscope_wire::{Incident, Incidents, Problem, Target, Targets};
+use leakscope_wire::{Incident, Incidents, Problem, Samples, Status, Target, Targets};
 use serde::de::DeserializeOwned;
 
 use crate::exit::Failure;
@@ -10,14 +10,21 @@ use crate::http::{Client, HttpError};
 
 /// Rows asked for at once.
 const PAGE_ROWS: usize = 1_000;
+/// Samples asked for at once, the most that the daemon gives.
+const PAGE_SAMPLES: usize = 10_000;
 /// Pages of one answer. Beyond: refused, as the daemon's cursor leads in circles.
 const PAGES_MAX: usize = 10_000;
+
+/// Where a daemon listens unless it is told otherwise.
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7077";
+/// The variable that names another address.
+pub(crate) const SERVER_VARIABLE: &str = "LEAKSCOPE_SERVER";
 
 /// Which daemon is asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// Where the daemon's API is
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7077", env = "LEAKSCOPE_SERVER")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER, env = SERVER_VARIABLE)]
     server: String,
 
     /// A file with the token of `web.authorization`
@@ -34,13 +41,18 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, Failure> {
-        let mut client = Client::new(address_of(&args.server)?);
-        if let Some(file) = &args.token_file {
+        Self::at(&args.server, args.token_file.as_deref())
+    }
+
+    /// The daemon at `server`, shown the token in `token_file`.
+    pub(crate) fn at(server: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+        let mut client = Client::new(address_of(server)?);
+        if let Some(file) = token_file {
             let token = std::fs::read_to_string(file)
                 .map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", file.display())))?;
             client = client.with_field("Authorization", &format!("Bearer {}", token.trim()));
         }
-        Ok(Self { server: args.server.clone(), client })
+        Ok(Self { server: server.to_owned(), client })
     }
 
     /// Every target, page after page.
@@ -57,6 +69,30 @@ impl Remote {
         self.get(&format!("/api/v1/incidents/{id}")).await
     }
 
+    /// How the daemon itself is.
+    pub(crate) async fn status(&mut self) -> Result<Status, Failure> {
+        self.get("/api/v1/status").await
+    }
+
+    /// One page of a target's samples between these Unix seconds; an empty cursor is the first page's.
+    pub(crate) async fn samples(
+        &mut self,
+        target: &str,
+        start_s: Option<f64>,
+        end_s: Option<f64>,
+        cursor: &str,
+    ) -> Result<Samples, Failure> {
+        let mut path = format!("/api/v1/samples?target={target}&limit={PAGE_SAMPLES}&cursor={cursor}");
+        for (name, bound) in [("start", start_s), ("end", end_s)] {
+            path.extend(bound.map(|seconds| format!("&{name}={seconds:.3}")));
+        }
+        let page: Samples = self.get(&path).await?;
+        match &page.next_cursor {
+            Some(next) if !is_cursor(next) => Err(self.strange(&format!("`{next}` is no cursor"))),
+            _ => Ok(page),
+        }
+    }
+
     async fn all<P: DeserializeOwned, R>(
         &mut self,
         path: &str,
@@ -70,10 +106,7 @@ impl Remote {
             rows.extend(more);
             match next {
                 None => return Ok(rows),
-                // Cursors are plain words; anything else would need escaping and is no cursor.
-                Some(next) if next.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) => {
-                    cursor = next;
-                }
+                Some(next) if is_cursor(&next) => cursor = next,
                 Some(next) => return Err(self.strange(&format!("`{next}` is no cursor"))),
             }
         }
@@ -100,6 +133,11 @@ impl Remote {
     fn strange(&self, what: &str) -> Failure {
         Failure::inconclusive(format!("expected the API of leakscope at {}, found something else: {what}", self.server))
     }
+}
+
+/// Cursors are plain words; anything else would need escaping and is no cursor.
+fn is_cursor(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn unreachable_daemon(error: &HttpError) -> Failure {

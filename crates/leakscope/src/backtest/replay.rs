@@ -1,93 +1,94 @@
-//! One recording through one engine, many recordings over the cores.
+//! One series through one engine, sample by sample, as the daemon would have judged it.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::time::Duration;
 
-use leakscope_engine::{Engine, EngineConfig, Event, Restored};
-use leakscope_model::{Runtime, State, Target, TargetId, Timestamp, Verdict};
+use leakscope_engine::{Effect, Engine, EngineConfig, Event, Restored, Watch};
+use leakscope_model::{Readings, Runtime, State, Target, TargetId, Timestamp, Verdict};
 
-use super::rows::{Oddities, ReadError, Rows};
+use super::plot::Trace;
 
-/// What the detector said of one recording.
+/// What the detector said of one series.
 #[derive(Debug)]
 pub(crate) struct Replayed {
     /// Its verdict after the last row.
     pub(crate) verdict: Verdict,
-    /// When it was `Leaking`, ascending.
-    pub(crate) alarms: Vec<Alarm>,
-    /// The first row's time, in multiplied seconds.
-    pub(crate) began_s: f64,
-    /// What was strange about the file.
-    pub(crate) oddities: Oddities,
+    /// When it was `Leaking`.
+    pub(crate) alarms: Times,
+    /// The first row's time, seconds; `None` without rows.
+    pub(crate) began_s: Option<f64>,
+    /// What a plot shows, where one was asked for.
+    pub(crate) trace: Option<Trace>,
 }
 
-/// One time in the `Leaking` state, in multiplied seconds.
+/// Spans of time in which something held, seconds; the last may be open.
+#[derive(Debug, Default)]
+pub(crate) struct Times(pub(crate) Vec<Span>);
+
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Alarm {
-    pub(crate) raised_s: f64,
+pub(crate) struct Span {
+    pub(crate) from_s: f64,
     /// `None` when it lasted until the last row.
-    pub(crate) cleared_s: Option<f64>,
+    pub(crate) to_s: Option<f64>,
 }
 
-/// Replays every file on all cores; the answers stand in the order of the files. `done` hears how many are finished.
-pub(crate) fn replay_all(
-    files: &[PathBuf],
-    time_scale: f64,
-    mut done: impl FnMut(usize),
-) -> Vec<Result<Replayed, ReadError>> {
-    let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let mut answers: Vec<Option<Result<Replayed, ReadError>>> = files.iter().map(|_| None).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..n_threads {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                while let Some((index, path)) = take(files, next) {
-                    if sender.send((index, replay(path, time_scale))).is_err() {
-                        return;
-                    }
-                }
-            });
+impl Times {
+    pub(crate) fn observe(&mut self, time_s: f64, holds: bool) {
+        let open = self.0.last_mut().filter(|span| span.to_s.is_none());
+        match (open, holds) {
+            (Some(span), false) => span.to_s = Some(time_s),
+            (None, true) => self.0.push(Span { from_s: time_s, to_s: None }),
+            (Some(_), true) | (None, false) => {}
         }
-        drop(sender);
-        for (n_done, (index, answer)) in receiver.iter().enumerate() {
-            if let Some(slot) = answers.get_mut(index) {
-                *slot = Some(answer);
-            }
-            done(n_done + 1);
-        }
-    });
-    answers.into_iter().flatten().collect()
-}
-
-fn take<'a>(files: &'a [PathBuf], next: &AtomicUsize) -> Option<(usize, &'a Path)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    files.get(index).map(|path| (index, path.as_path()))
-}
-
-fn replay(path: &Path, time_scale: f64) -> Result<Replayed, ReadError> {
-    let mut rows = Rows::open(path, time_scale)?;
-    let target = recorded_target();
-    let id = target.id;
-    let mut engine = Engine::new(EngineConfig::default(), Restored::default());
-    let mut effects = Vec::new();
-    let mut began_s = None;
-    let mut alarms = Alarms::default();
-    while let Some((time_s, readings)) = rows.next()? {
-        let at = Timestamp::from_secs_f64(time_s);
-        if began_s.is_none() {
-            began_s = Some(time_s);
-            engine.handle(at, Event::TargetsSeen(vec![target.clone()]), &mut effects);
-        }
-        engine.replay(at, id, readings, &mut effects);
-        effects.clear();
-        alarms.observe(time_s, engine.watch(id).map(leakscope_engine::Watch::state));
     }
-    let verdict = engine.watch(id).map(leakscope_engine::Watch::verdict).unwrap_or_default();
-    Ok(Replayed { verdict, alarms: alarms.0, began_s: began_s.unwrap_or(0.0), oddities: rows.oddities })
+}
+
+/// A series on its way through an engine of its own.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    engine: Engine,
+    target: Target,
+    effects: Vec<Effect>,
+    so_far: Replayed,
+}
+
+impl Replay {
+    /// The detector's clock runs `time_scale` times as fast as that of the samples. With `traced` it gathers what a plot shows.
+    pub(crate) fn new(time_scale: f64, traced: bool) -> Self {
+        Self {
+            engine: Engine::new(EngineConfig { time_scale, ..EngineConfig::default() }, Restored::default()),
+            target: recorded_target(),
+            effects: Vec::new(),
+            so_far: Replayed {
+                verdict: Verdict::default(),
+                alarms: Times::default(),
+                began_s: None,
+                trace: traced.then(Trace::default),
+            },
+        }
+    }
+
+    /// Takes one row.
+    pub(crate) fn observe(&mut self, time_s: f64, readings: Readings) {
+        let at = Timestamp::from_secs_f64(time_s);
+        if self.so_far.began_s.is_none() {
+            self.so_far.began_s = Some(time_s);
+            self.engine.handle(at, Event::TargetsSeen(vec![self.target.clone()]), &mut self.effects);
+        }
+        self.engine.replay(at, self.target.id, readings, &mut self.effects);
+        self.effects.clear();
+        let watch = self.engine.watch(self.target.id);
+        let state = watch.map(Watch::state).unwrap_or_default();
+        self.so_far.alarms.observe(time_s, state == State::Leaking);
+        if let Some(trace) = &mut self.so_far.trace {
+            trace.observe(time_s, &readings, state, watch.map_or(0.0, Watch::score));
+        }
+    }
+
+    /// What the detector says after the last row.
+    pub(crate) fn finish(self) -> Replayed {
+        let verdict = self.engine.watch(self.target.id).map(Watch::verdict).unwrap_or_default();
+        Replayed { verdict, ..self.so_far }
+    }
 }
 
 fn recorded_target() -> Target {
@@ -104,33 +105,16 @@ fn recorded_target() -> Target {
     }
 }
 
-/// The times in the `Leaking` state so far; the last may be open.
-#[derive(Debug, Default)]
-struct Alarms(Vec<Alarm>);
-
-impl Alarms {
-    fn observe(&mut self, time_s: f64, state: Option<State>) {
-        let open = self.0.last_mut().filter(|alarm| alarm.cleared_s.is_none());
-        match (open, state == Some(State::Leaking)) {
-            (Some(alarm), false) => alarm.cleared_s = Some(time_s),
-            (None, true) => self.0.push(Alarm { raised_s: time_s, cleared_s: None }),
-            (Some(_), true) | (None, false) => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_alarm_is_a_time_in_the_leaking_state() {
-        let mut alarms = Alarms::default();
-        let states = [State::Steady, State::Leaking, State::Leaking, State::Recovered, State::Leaking];
-        for (second, state) in states.into_iter().enumerate() {
-            alarms.observe(second as f64, Some(state));
+    fn what_holds_from_row_to_row_is_one_span() {
+        let mut times = Times::default();
+        for (second, holds) in [false, true, true, false, true].into_iter().enumerate() {
+            times.observe(second as f64, holds);
         }
-        let expected = [Alarm { raised_s: 1.0, cleared_s: Some(3.0) }, Alarm { raised_s: 4.0, cleared_s: None }];
-        assert_eq!(alarms.0, expected);
+        assert_eq!(times.0, [Span { from_s: 1.0, to_s: Some(3.0) }, Span { from_s: 4.0, to_s: None }]);
     }
 }

@@ -123,12 +123,25 @@ fn the_table_has_the_worst_first_and_says_why() {
     let ran = run(folder.path(), &["backtest", "."]);
     let lines: Vec<&str> = ran.stdout.lines().collect();
     let first_words = |line: &str| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    assert_eq!(first_words(lines[0]), "STATE FILE KIND");
+    assert_eq!(first_words(lines[0]), "STATE SERIES KIND");
     assert_eq!(first_words(lines[1]), "▲ leaking ./b.csv");
     assert_eq!(first_words(lines[2]), "✓ steady ./a.csv");
     assert_eq!(&lines[3..5], ["", "./b.csv leaks:"]);
     assert!(lines[5].starts_with("  the floor of rss grew from "), "{}", lines[5]);
+    assert_eq!(lines.last(), Some(&"2 series: 1 leaking, 1 steady; alarms in 1 of them"));
     assert!(lines.iter().all(|line| line.trim_end() == *line), "spaces at the end of a line");
+}
+
+#[test]
+fn of_many_leaks_the_worst_are_told_and_the_rest_counted() {
+    let names: Vec<String> = (0..13).map(|n| format!("{n}.csv")).collect();
+    let text = recording(leaking);
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), text.as_bytes())).collect();
+    let stdout = run(folder(&files).path(), &["backtest", "."]).stdout;
+    assert_eq!(stdout.lines().filter(|line| line.ends_with(" leaks:")).count(), 10);
+    let end =
+        "\n... and 3 more; `--format json` has the reasons of all\n\n13 series: 13 leaking; alarms in 13 of them\n";
+    assert!(stdout.ends_with(end), "{stdout}");
 }
 
 #[test]

@@ -5,5 +5,7 @@ mod backtest;
 mod check;
 mod demo;
 mod help;
+mod plots;
 mod run;
 mod serve;
+mod stored;

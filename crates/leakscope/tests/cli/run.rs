@@ -26,6 +26,11 @@ impl Ran {
     pub(crate) fn new(exit: i32, stdout: &str, stderr: &str) -> Self {
         Self { exit, stdout: stdout.into(), stderr: stderr.into() }
     }
+
+    /// The same without what was said beside the result.
+    pub(crate) fn without_stderr(self) -> Self {
+        Self { stderr: String::new(), ..self }
+    }
 }
 
 impl From<Output> for Ran {
