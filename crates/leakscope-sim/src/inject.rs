@@ -2,23 +2,27 @@
 //!
 //! The real series keeps its own noise, load and gaps. Nothing here draws from chance but what is seeded by the caller.
 
+use std::time::Duration;
+
 use leakscope_model::{Readings, Signal, Timestamp};
 
+use crate::metrics::quantile;
 use crate::recorded::Series;
 use crate::rng::Rng;
-use crate::score::median;
 
 /// Share of a series that stays as it was before anything is added.
 const ONSET: f64 = 0.35;
 /// A leak is left out where the series shows less of it than this share of its time to the limit.
 const SHOWN_MIN: f64 = 0.25;
+/// Nor does it where less than this share of the level is left: a process that stands at its limit has nothing to leak into.
+const ROOM_MIN: f64 = 0.05;
 /// Where no limit above the level is shown, the limit is this many levels.
 const LEVELS: f64 = 4.0;
 /// A machine at 95 % meets its limit by a peak of its own: what ends before this share of the time does not count as an end.
 const EARLIEST_END: f64 = 0.5;
 /// Share of the head-room that a cache fills.
 const CACHE_SHARE: f64 = 0.4;
-/// A step, as a share of the level.
+/// A step, as a share of the level or of the head-room.
 const STEP_SHARE: f64 = 0.3;
 /// The teeth of a collector, as a share of the level.
 const TEETH_SHARE: f64 = 0.2;
@@ -42,6 +46,15 @@ pub enum Shape {
     SawTooth,
 }
 
+/// What a share is taken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The level; no more than 80 % of the head-room.
+    Level,
+    /// The head-room.
+    Room,
+}
+
 /// What is added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Injection {
@@ -57,8 +70,10 @@ pub enum Injection {
         /// Hours after which 63 % of it are there.
         tau_h: f64,
     },
-    /// 30 % of the level more from 35 % on.
+    /// 30 % more from 35 % on.
     Step {
+        /// Of what.
+        of: Of,
         /// Whether a new process brings it.
         restart: bool,
     },
@@ -106,7 +121,7 @@ impl Injection {
                     held(readings, size * (1.0 - (-age_h / tau_h).exp()));
                 }))
             }
-            Self::Step { restart } => Some(ground.step(series, restart)),
+            Self::Step { of, restart } => Some(ground.step(series, of, restart)),
             Self::WarmUp { tau_min } => Some(changed(series, ground.begin, |at, readings| {
                 let missing = 0.6 * (-at.hours_since(ground.begin) * 60.0 / tau_min).exp();
                 held(readings, -missing * ground.level);
@@ -141,7 +156,7 @@ impl Ground {
         let onset = Timestamp::from_secs_f64(begin.as_secs_f64() + ONSET * (end.as_secs_f64() - begin.as_secs_f64()));
         let mut before: Vec<f64> =
             series.iter().take_while(|(at, _)| *at < onset).filter_map(|(_, readings)| resident(readings)).collect();
-        let level = median(&mut before);
+        let level = quantile(&mut before, 0.5);
         if level.is_nan() || level <= 0.0 {
             return None;
         }
@@ -154,14 +169,19 @@ impl Ground {
     }
 
     fn leak(&self, series: &Series, shape: Shape, hours: f64) -> Option<Injected> {
-        if self.end.hours_since(self.onset) < SHOWN_MIN * hours {
+        if self.end.hours_since(self.onset) < SHOWN_MIN * hours || self.room() < ROOM_MIN * self.level {
             return None;
         }
-        let mut before = series.iter().rev().filter(|(at, _)| *at <= self.onset);
-        let requests_before = before.find_map(|(_, readings)| readings.get(Signal::Requests));
+        let requests_at = |moment: Timestamp| {
+            let mut before = series.iter().rev().filter(|(at, _)| *at <= moment);
+            before.find_map(|(_, readings)| readings.get(Signal::Requests))
+        };
+        let requests_before = requests_at(self.onset);
         let served = |readings: &Readings| Some((readings.get(Signal::Requests)? - requests_before?).max(0.0));
-        let served_at_end = series.iter().rev().find_map(|(_, readings)| served(readings));
-        let served_per_hour = served_at_end.map_or(0.0, |served| served / self.end.hours_since(self.onset));
+        // The requests of the leak's own hours, so that it meets the limit when it is told to.
+        let until = self.onset.plus(Duration::from_secs_f64(hours * 3_600.0)).min(self.end);
+        let served_until = requests_at(until).zip(requests_before).map_or(0.0, |(later, before)| later - before);
+        let served_per_hour = served_until / until.hours_since(self.onset);
         if shape == Shape::PerRequest && served_per_hour < 1.0 {
             return None;
         }
@@ -192,8 +212,11 @@ impl Ground {
         Some(Injected { series: leaking, onset: self.onset, killed_at })
     }
 
-    fn step(&self, series: &Series, restart: bool) -> Injected {
-        let size = (STEP_SHARE * self.level).min(ROOM_SHARE * self.room());
+    fn step(&self, series: &Series, of: Of, restart: bool) -> Injected {
+        let size = match of {
+            Of::Level => (STEP_SHARE * self.level).min(ROOM_SHARE * self.room()),
+            Of::Room => STEP_SHARE * self.room(),
+        };
         let mut changed = changed(series, self.onset, |at, readings| {
             held(readings, if at >= self.onset { size } else { 0.0 });
         });
@@ -235,7 +258,7 @@ impl Ground {
 
     fn restarts(&self, series: &Series) -> Injected {
         let n_lives = (self.end.hours_since(self.begin) / RESTART_H).ceil().max(1.0) as u32;
-        let life = std::time::Duration::from_secs_f64(RESTART_H * 3_600.0);
+        let life = Duration::from_secs_f64(RESTART_H * 3_600.0);
         let begins: Vec<Timestamp> = (0..n_lives).map(|number| self.begin.plus(life * number)).collect();
         let mut changed = changed(series, self.begin, |at, readings| {
             let age_min = (at.hours_since(self.begin) % RESTART_H) * 60.0;
@@ -256,12 +279,12 @@ fn changed(series: &Series, onset: Timestamp, change: impl Fn(Timestamp, &mut Re
 }
 
 /// A series as a scraper with this interval would have seen it.
-pub fn thinned(series: &Series, interval: std::time::Duration) -> Series {
+pub fn thinned(series: &Series, interval: Duration) -> Series {
     let mut next = None;
     let mut kept = Series::new();
     for (at, readings) in series.iter().copied() {
         // A second of grace: recorded times jitter.
-        if next.is_none_or(|next: Timestamp| at.plus(std::time::Duration::from_secs(1)) >= next) {
+        if next.is_none_or(|next: Timestamp| at.plus(Duration::from_secs(1)) >= next) {
             next = Some(at.plus(interval));
             kept.push((at, readings));
         }
@@ -373,6 +396,15 @@ mod tests {
     }
 
     #[test]
+    fn a_process_at_its_limit_has_nothing_to_leak_into() {
+        let mut series = flat();
+        for (_, readings) in &mut series {
+            readings.set(Signal::Limit, 104.0 * MIB);
+        }
+        assert_eq!(Injection::Leak { shape: Shape::Straight, hours: 2.0 }.into_copy(&series, 0), None);
+    }
+
+    #[test]
     fn a_leak_of_requests_needs_requests() {
         let mut series = flat();
         for (_, readings) in &mut series {
@@ -382,12 +414,26 @@ mod tests {
     }
 
     #[test]
+    fn a_leak_of_requests_meets_the_limit_when_it_should_though_they_come_unevenly() {
+        let mut series = flat();
+        for (at, readings) in &mut series {
+            let hours = at.hours_since(Timestamp::EPOCH);
+            readings.set(Signal::Requests, 100.0 * hours * hours * hours);
+        }
+        let leak = Injection::Leak { shape: Shape::PerRequest, hours: 6.0 }.into_copy(&series, 0).unwrap();
+        let lived = leak.killed_at.unwrap().hours_since(leak.onset);
+        assert!((lived - 6.0).abs() < 0.03, "{lived}");
+    }
+
+    #[test]
     fn look_alikes_have_the_shape_of_their_names() {
         let copy = |injection: Injection| rss(&injection.into_copy(&flat(), 1).unwrap().series);
         let cache = copy(Injection::Cache { tau_h: 1.5 });
         assert_eq!((cache[419], cache[420 + 90], cache[1_199]), (100.0, 201.0, 260.0));
-        let step = copy(Injection::Step { restart: false });
+        let step = copy(Injection::Step { of: Of::Level, restart: false });
         assert_eq!((step[419], step[421]), (100.0, 130.0));
+        let step = copy(Injection::Step { of: Of::Room, restart: false });
+        assert_eq!((step[419], step[421]), (100.0, 220.0));
         let warm = copy(Injection::WarmUp { tau_min: 15.0 });
         assert_eq!((warm[0], warm[15], warm[300]), (40.0, 78.0, 100.0));
         assert_eq!(copy(Injection::HighWater), [100.0; 1_200]);
@@ -402,7 +448,7 @@ mod tests {
 
     #[test]
     fn a_new_process_has_a_new_start_time_and_counts_from_zero() {
-        let step = Injection::Step { restart: true }.into_copy(&flat(), 0).unwrap();
+        let step = Injection::Step { of: Of::Room, restart: true }.into_copy(&flat(), 0).unwrap();
         let shown = |minute: usize| {
             let readings = step.series[minute].1;
             (readings.get(Signal::StartTime).unwrap(), readings.get(Signal::Requests).unwrap())
@@ -426,7 +472,7 @@ mod tests {
 
     #[test]
     fn a_thinned_series_keeps_one_sample_an_interval() {
-        let thin = thinned(&flat(), std::time::Duration::from_mins(5));
+        let thin = thinned(&flat(), Duration::from_mins(5));
         assert_eq!(thin.len(), 240);
         assert_eq!(thin[1].0, Timestamp::from_millis(300_000));
     }

@@ -1,6 +1,7 @@
 //! Folders of recorded series with a `labels.json`: what is known of each, and to which half of a split it belongs.
 
 use std::path::Path;
+use std::time::Duration;
 
 use leakscope_model::{Kind, Timestamp};
 use serde_json::Value;
@@ -62,6 +63,8 @@ pub struct Leaking {
     pub hours_to_oom: f64,
     /// When memory met the limit, if the series shows it.
     pub killed_at: Option<Timestamp>,
+    /// When memory meets the limit, if that is known, also after the end of the series.
+    pub limit_at: Option<Timestamp>,
     /// What the detector should call it.
     pub kind: Option<Kind>,
 }
@@ -164,8 +167,9 @@ fn truth(label: &Value, series: &Series, time_scale: f64) -> Truth {
             Truth::Leaks(Leaking {
                 onset,
                 hours_to_oom: oom.map_or(f64::NAN, |oom| oom.hours_since(onset)),
-                // What dies after the recording ended was not seen to die.
-                killed_at: oom.filter(|oom| *oom <= end.plus(std::time::Duration::from_mins(2))),
+                // Some ends are extrapolated by who recorded; and what dies after the recording ended was not seen to die.
+                killed_at: oom.filter(|oom| label["oom"] != "extrapolated" && *oom <= end.plus(Duration::from_mins(2))),
+                limit_at: oom,
                 kind: label["kind"].as_str().and_then(kind),
             })
         }
@@ -244,14 +248,17 @@ mod tests {
         let known = |label: &str| truth(&serde_json::from_str(label).unwrap(), &series, 60.0);
         assert_eq!(known(r#"{"leak": false}"#), Truth::Healthy);
         assert_eq!(known(r#"{"leak": null}"#), Truth::Unknown);
-        assert_eq!(
-            known(r#"{"leak": true, "onset_s": 60, "oom_s": 540, "kind": "native"}"#),
-            Truth::Leaks(Leaking {
-                onset: Timestamp::from_secs_f64(3_600.0),
-                hours_to_oom: 8.0,
-                killed_at: Some(Timestamp::from_secs_f64(32_400.0)),
-                kind: Some(Kind::Native),
-            })
-        );
+        let leaking =
+            |oom: &str| format!(r#"{{"leak": true, "onset_s": 60, "oom_s": 540, "oom": "{oom}", "kind": "native"}}"#);
+        let at = Timestamp::from_secs_f64(32_400.0);
+        let met = Leaking {
+            onset: Timestamp::from_secs_f64(3_600.0),
+            hours_to_oom: 8.0,
+            killed_at: Some(at),
+            limit_at: Some(at),
+            kind: Some(Kind::Native),
+        };
+        assert_eq!(known(&leaking("met")), Truth::Leaks(met));
+        assert_eq!(known(&leaking("extrapolated")), Truth::Leaks(Leaking { killed_at: None, ..met }));
     }
 }

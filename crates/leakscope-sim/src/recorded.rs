@@ -22,7 +22,7 @@ const COLUMNS: [(&str, Signal); 10] = [
 /// One recorded series, ascending in time.
 pub type Series = Vec<(Timestamp, Readings)>;
 
-/// Reads one series; times are multiplied by `time_scale`. Files that end in `.gz` are gunzipped.
+/// Reads one series, puts it in the order of time, and multiplies times by `time_scale`. Files that end in `.gz` are gunzipped.
 ///
 /// # Errors
 /// When the file cannot be read, or has no `t_s`, or a row without a time.
@@ -48,6 +48,9 @@ pub fn read(path: &Path, time_scale: f64) -> Result<Series, String> {
         let readings = columns.iter().filter_map(|(place, signal)| Some((*signal, cell(*place)?))).collect();
         series.push((Timestamp::from_secs_f64(t_s * time_scale), readings));
     }
+    // One public file has rows whose time is wrong by minutes: a scraper would not have seen them in this order.
+    series.sort_by_key(|(at, _)| *at);
+    series.dedup_by_key(|(at, _)| *at);
     Ok(series)
 }
 

@@ -7,8 +7,21 @@ use leakscope_sim::labelled::Half;
 use crate::cases::Group;
 
 /// The words that are understood.
-const USAGE: &str = "usage: score [--group NAME]... [--half development|test] [--quick] [--list] [--series DIR]...
+const USAGE: &str =
+    "usage: score [--group NAME]... [--half development|test] [--series DIR]...\n             [--quick] [--ours] [--list] [--format text|json] [--write]
 groups: background, injected, look-alikes, intervals, corpus, simulated, demo";
+
+/// How the report is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Tables.
+    #[default]
+    Text,
+    /// Tables, and below them each wrong verdict with its reasons.
+    List,
+    /// One document for machines, with every series.
+    Json,
+}
 
 /// A run of the benchmark, as it was asked for.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +32,12 @@ pub(crate) struct Args {
     pub(crate) half: Option<Half>,
     /// A quarter of the series and of the seeds.
     pub(crate) quick: bool,
-    /// Whether each wrong verdict is shown.
-    pub(crate) list: bool,
+    /// Without the peers.
+    pub(crate) ours: bool,
+    /// How the report is shown.
+    pub(crate) format: Format,
+    /// Whether the report goes into docs/.
+    pub(crate) write: bool,
     /// Further folders of series.
     pub(crate) folders: Vec<PathBuf>,
 }
@@ -42,10 +59,24 @@ impl Args {
                     args.half = Some(half.ok_or_else(|| format!("half `{name}` not known\n{USAGE}"))?);
                 }
                 "--quick" => args.quick = true,
-                "--list" => args.list = true,
+                "--ours" => args.ours = true,
+                "--list" => args.format = Format::List,
+                "--write" => args.write = true,
+                "--format" => {
+                    args.format = match value()?.as_str() {
+                        "json" => Format::Json,
+                        "text" => Format::Text,
+                        other => return Err(format!("format `{other}` not known (known: text, json)\n{USAGE}")),
+                    }
+                }
                 "--series" => args.folders.push(PathBuf::from(value()?)),
                 _ => return Err(format!("argument `{word}` not known\n{USAGE}")),
             }
+        }
+        if args.write && (!args.groups.is_empty() || args.half.is_some() || args.quick || args.ours) {
+            return Err(format!(
+                "only a whole run is written into docs/: leave out the rest beside `--write`\n{USAGE}"
+            ));
         }
         Ok(args)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leakscope_model::{Kind, Timestamp};
 use leakscope_sim::demo;
-use leakscope_sim::inject::{self, Injection, Shape};
+use leakscope_sim::inject::{self, Injection, Of, Shape};
 use leakscope_sim::labelled::{self, Half, Labelled, Leaking, Truth, hash};
 use leakscope_sim::recorded::Series;
 use leakscope_sim::rng::Rng;
@@ -204,9 +204,13 @@ fn with(one: &Arc<Labelled>, row: Row, injection: Injection, interval: Option<Du
             copy.series = inject::thinned(&copy.series, interval);
         }
         let truth = match injection {
-            Injection::Leak { hours, .. } => {
-                Truth::Leaks(Leaking { onset: copy.onset, hours_to_oom: hours, killed_at: copy.killed_at, kind: None })
-            }
+            Injection::Leak { hours, .. } => Truth::Leaks(Leaking {
+                onset: copy.onset,
+                hours_to_oom: hours,
+                killed_at: copy.killed_at,
+                limit_at: copy.killed_at,
+                kind: None,
+            }),
             _ => Truth::Healthy,
         };
         Some((copy.series, truth))
@@ -220,8 +224,10 @@ fn look_alikes(public: &[Arc<Labelled>], cases: &mut Vec<Case>) {
         (Injection::Cache { tau_h: 1.5 }, "cache, 1.5 h"),
         (Injection::Cache { tau_h: 3.0 }, "cache, 3 h"),
         (Injection::Cache { tau_h: 6.0 }, "cache, 6 h"),
-        (Injection::Step { restart: false }, "step of 30 %"),
-        (Injection::Step { restart: true }, "step of 30 %, new process"),
+        (Injection::Step { of: Of::Level, restart: false }, "step, 30 % of the level"),
+        (Injection::Step { of: Of::Level, restart: true }, "the same, new process"),
+        (Injection::Step { of: Of::Room, restart: false }, "step, 30 % of what is left"),
+        (Injection::Step { of: Of::Room, restart: true }, "the same of that, new process"),
         (Injection::WarmUp { tau_min: 15.0 }, "warm-up, 15 min"),
         (Injection::HighWater, "high-water mark"),
         (Injection::Teeth { period_min: 10.0 }, "saw-tooth, 10 min"),
@@ -300,10 +306,12 @@ fn seeds(row: &Row, scenario: &Scenario, hours: Option<f64>, n_seeds: u64, cases
                     let onset_h = leak.map_or(0.0, |leak| leak.onset_h);
                     let end = series.last().map_or(scenario.begin, |(at, _)| at.plus(scenario.interval));
                     let asked_h = scenario.interval.as_secs_f64() / 3_600.0 * (series.len() as f64 + 0.5);
+                    let killed_at = (asked_h < scenario.hours).then_some(end);
                     Truth::Leaks(Leaking {
                         onset: after(scenario.begin, onset_h),
                         hours_to_oom: hours,
-                        killed_at: (asked_h < scenario.hours).then_some(end),
+                        killed_at,
+                        limit_at: killed_at,
                         kind: leak.map(|leak| kind_of(leak.held, scenario.model.collector.is_some())),
                     })
                 });
@@ -338,7 +346,8 @@ fn demonstration(cases: &mut Vec<Case>) {
                     let make = move || {
                         let series: Series = demo::series(kind, leaks, seed).collect();
                         let onset = series.first()?.0;
-                        let leaking = Leaking { onset, hours_to_oom: f64::NAN, killed_at: None, kind: None };
+                        let leaking =
+                            Leaking { onset, hours_to_oom: f64::NAN, killed_at: None, limit_at: None, kind: None };
                         Some((series, if leaks > 0.0 { Truth::Leaks(leaking) } else { Truth::Healthy }))
                     };
                     cases.push(Case {

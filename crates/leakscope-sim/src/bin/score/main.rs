@@ -4,8 +4,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for developers")]
 
 mod args;
+mod calibration;
 mod cases;
+mod forecasts;
+mod goals;
+mod json;
+mod kinds;
 mod list;
+mod page;
 mod report;
 mod run;
 mod table;
@@ -13,7 +19,7 @@ mod tally;
 
 use std::process::ExitCode;
 
-use crate::args::Args;
+use crate::args::{Args, Format};
 
 fn main() -> ExitCode {
     match Args::parse(std::env::args().skip(1)).and_then(|args| score(&args)) {
@@ -26,13 +32,14 @@ fn main() -> ExitCode {
 }
 
 fn score(args: &Args) -> Result<(), String> {
+    let machine = page::machine();
     let cases = cases::all(args)?;
-    let outcomes = run::all(&cases);
-    for table in report::tables(&outcomes) {
-        println!("{}", table.plain());
+    let outcomes = run::all(&cases, !args.ours);
+    let sections = report::sections(&outcomes);
+    match args.format {
+        Format::Json => println!("{:#}", json::document(&outcomes, &sections)),
+        Format::Text => print!("{}", report::plain(&sections)),
+        Format::List => print!("{}{}", report::plain(&sections), list::wrong(&outcomes)),
     }
-    if args.list {
-        print!("{}", list::wrong(&outcomes));
-    }
-    Ok(())
+    if args.write { page::write(&outcomes, &sections, &machine) } else { Ok(()) }
 }

@@ -6,12 +6,24 @@ use std::time::Duration;
 use leakscope_detect::Detector;
 use leakscope_model::{State, Timestamp, Verdict};
 use leakscope_sim::labelled::{Half, Leaking, Truth};
+use leakscope_sim::peers::{self, Peer};
 use leakscope_sim::recorded::Series;
 
 use crate::cases::{Case, Row};
 
 /// Threads that run cases.
 const THREADS: usize = 2;
+
+/// A peer's alarm that is back within this time is the same one; ours stands for as long after its evidence is gone.
+const SAME_ALARM: Duration = Duration::from_mins(30);
+
+/// The name of our detector in tables.
+pub(crate) const OURS: &str = "leakscope";
+
+/// The names of all detectors, ours first.
+pub(crate) fn detectors() -> Vec<&'static str> {
+    std::iter::once(OURS).chain(peers::all().iter().map(|peer| peer.name())).collect()
+}
 
 /// What came of one series.
 #[derive(Clone, Debug)]
@@ -22,7 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) begin: Timestamp,
     pub(crate) days: f64,
     pub(crate) truth: Truth,
-    /// Ours first, then its peers.
+    /// Ours first, then its peers unless they were left out.
     pub(crate) seen: Vec<Seen>,
     pub(crate) ours: Ours,
 }
@@ -46,6 +58,8 @@ pub(crate) struct Ours {
     pub(crate) suspected: bool,
     /// The highest score; of a leaking series, since its onset.
     pub(crate) score_max: f64,
+    /// The verdict when it was first suspected.
+    pub(crate) at_suspicion: Option<Verdict>,
     /// The verdict at each alarm.
     pub(crate) at_alarms: Vec<Verdict>,
     pub(crate) last: Verdict,
@@ -64,14 +78,14 @@ pub(crate) struct Forecast {
 }
 
 /// Runs all cases; outcomes in their order, without those that could not be made.
-pub(crate) fn all(cases: &[Case]) -> Vec<Outcome> {
+pub(crate) fn all(cases: &[Case], with_peers: bool) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(case) = cases.get(number) else { return done };
-            done.extend(outcome(case).map(|outcome| (number, outcome)));
+            done.extend(outcome(case, with_peers).map(|outcome| (number, outcome)));
         }
     };
     let mut done: Vec<(usize, Outcome)> = std::thread::scope(|scope| {
@@ -82,14 +96,18 @@ pub(crate) fn all(cases: &[Case]) -> Vec<Outcome> {
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-fn outcome(case: &Case) -> Option<Outcome> {
+fn outcome(case: &Case, with_peers: bool) -> Option<Outcome> {
     let (series, truth) = case.make()?;
     let (begin, end) = (series.first()?.0, series.last()?.0);
     let leaking = match &truth {
         Truth::Leaks(leaking) => Some(*leaking),
         Truth::Healthy | Truth::Unknown => None,
     };
-    let (seen, ours) = watch(&series, leaking);
+    let (ours_seen, ours) = watch(&series, leaking);
+    let mut seen = vec![ours_seen];
+    if with_peers {
+        seen.extend(peers::all().iter_mut().map(|peer| watch_by(peer.as_mut(), &series, leaking)));
+    }
     Some(Outcome {
         row: case.row.clone(),
         half: case.half,
@@ -97,7 +115,7 @@ fn outcome(case: &Case) -> Option<Outcome> {
         begin,
         days: end.hours_since(begin) / 24.0,
         truth,
-        seen: vec![seen],
+        seen,
         ours,
     })
 }
@@ -118,7 +136,10 @@ fn watch(series: &Series, leaking: Option<Leaking>) -> (Seen, Ours) {
             ours.score_max = ours.score_max.max(detector.score());
         }
         if changed {
-            ours.suspected |= detector.state() >= State::Suspect;
+            if detector.state() >= State::Suspect {
+                ours.suspected = true;
+                ours.at_suspicion.get_or_insert_with(|| detector.verdict());
+            }
             if detector.state() == State::Leaking {
                 seen.alarms.push(*at);
                 ours.at_alarms.push(detector.verdict());
@@ -127,10 +148,12 @@ fn watch(series: &Series, leaking: Option<Leaking>) -> (Seen, Ours) {
                 }
             }
         }
-        let due = next_forecast.filter(|next| at >= next && detector.state() == State::Leaking);
-        if let Some((killed_at, due)) = leaking.and_then(|leaking| leaking.killed_at).zip(due) {
+        // A restart frees what leaked, and the end is another one.
+        let stands = detector.state() == State::Leaking && detector.n_restarts() == 0;
+        let due = next_forecast.filter(|next| at >= next && stands);
+        if let Some((limit_at, due)) = leaking.and_then(|leaking| leaking.limit_at).zip(due) {
             let first = ours.forecasts.is_empty() && seen.alarms.last() == Some(at);
-            ours.forecasts.extend(forecast(&detector.verdict(), first, killed_at.hours_since(*at)));
+            ours.forecasts.extend(forecast(&detector.verdict(), first, limit_at.hours_since(*at)));
             next_forecast = Some(due.plus(Duration::from_hours(1)));
         }
     }
@@ -138,6 +161,26 @@ fn watch(series: &Series, leaking: Option<Leaking>) -> (Seen, Ours) {
     seen.state_bytes = detector.checkpoint().len();
     ours.last = detector.verdict();
     (seen, ours)
+}
+
+fn watch_by(peer: &mut dyn Peer, series: &Series, leaking: Option<Leaking>) -> Seen {
+    let mut seen = Seen { n_samples: series.len(), ..Seen::default() };
+    let began = cpu();
+    let mut alarmed: Option<Timestamp> = None;
+    for (at, readings) in series {
+        if leaking.is_some_and(|leaking| *at < leaking.onset) {
+            seen.stood_at_onset = alarmed.is_some_and(|last| at.since(last) <= SAME_ALARM);
+        }
+        if peer.observe(*at, readings) {
+            if alarmed.is_none_or(|last| at.since(last) > SAME_ALARM) {
+                seen.alarms.push(*at);
+            }
+            alarmed = Some(*at);
+        }
+    }
+    seen.cpu = cpu().saturating_sub(began);
+    seen.state_bytes = peer.state_bytes();
+    seen
 }
 
 fn forecast(verdict: &Verdict, at_alarm: bool, truth: f64) -> Option<Forecast> {
