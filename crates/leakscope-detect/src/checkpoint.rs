@@ -12,7 +12,7 @@ use crate::stats::MAX;
 use crate::track::{Held, Track};
 
 /// First byte of a checkpoint. A detector with other state gets another number; old checkpoints are then refused and the detector starts anew.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Why bytes are not a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -179,10 +179,9 @@ fn weakness(candidate: &Candidate, evidence: &Evidence) -> Reason {
         Test::Amplitude => {
             Reason::TooSmall { grew: evidence.growth(), least: evidence.least, signal: candidate.signal }
         }
-        Test::Horizon => Reason::FarAway {
-            time_to_limit: hours(evidence.hours_left),
-            horizon: hours(crate::evidence::horizon(evidence.hours()) * evidence.hours()),
-        },
+        Test::Horizon => {
+            Reason::FarAway { time_to_limit: hours(evidence.hours_left), horizon: hours(evidence.horizon) }
+        }
         Test::Records | Test::Trend | Test::Novelty => Reason::Trend { z: evidence.z },
     }
 }

@@ -231,6 +231,7 @@ impl Detector {
 
     fn context(&self, role: Role) -> Context<'_> {
         Context {
+            began_ms: self.life_began_ms,
             loaded_ms: self.life_began_ms.saturating_add(LOADING_MINUTES * MINUTE_MS),
             warm_ms: self.life_began_ms.saturating_add(WARM_UP_MINUTES * MINUTE_MS),
             nature: role.nature(),
@@ -324,23 +325,23 @@ impl Detector {
                 let follows = follows(all, self.track(Role::Live)?, finding, 0.0);
                 (!follows).then_some(Cap::Flat(if self.resident > 0.0 { Signal::Rss } else { Signal::HeapUsed }))
             }
-            Role::Live | Role::External | Role::Native | Role::Tasks | Role::Threads | Role::Descriptors => None,
-            Role::Heap | Role::Resident => {
-                let live = self.track(Role::Live);
-                let heap = self.track(Role::Heap);
-                if role == Role::Resident && live.is_none() && heap.is_none() {
-                    return None;
-                }
-                match live.filter(|live| live.rise(finding).is_some()) {
-                    Some(live) if follows(live, self.track(role)?, finding, CONCORDANT) => None,
-                    Some(_) => Some(Cap::Flat(Signal::HeapAfterGc)),
-                    // No collection in the window. Between two of them a heap grows to twice its size and seldom beyond.
-                    None => {
-                        let doubled = heap.is_some_and(|heap| heap.floor() >= 2.0 * heap.lowest);
-                        (!doubled).then_some(Cap::NoCollection)
-                    }
-                }
+            // Files that are mapped count as buffers, and cost no memory of their own.
+            Role::External => {
+                let all = self.track(Role::Resident)?;
+                let follows = follows(all, self.track(Role::External)?, finding, 0.0);
+                (!follows).then_some(Cap::Flat(Signal::Rss))
             }
+            Role::Live | Role::Native | Role::Tasks | Role::Threads | Role::Descriptors => None,
+            Role::Heap | Role::Resident => match (self.track(Role::Live), self.track(Role::Heap)) {
+                (None, None) => None,
+                (Some(live), _) => match live.rise(finding) {
+                    Some(_) if follows(live, self.track(role)?, finding, CONCORDANT) => None,
+                    Some(_) => Some(Cap::Flat(Signal::HeapAfterGc)),
+                    None => Some(Cap::NoCollection),
+                },
+                // No collection is ever shown. Between two of them a heap grows to twice its size and seldom beyond.
+                (None, Some(heap)) => (heap.floor() < 2.0 * heap.lowest).then_some(Cap::NoCollection),
+            },
         }
     }
 }

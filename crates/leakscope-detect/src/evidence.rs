@@ -21,12 +21,12 @@ pub(crate) mod threshold {
     pub(crate) const OF_LEVEL: f64 = 0.03;
     /// Growth over the limit: a process of a few MiB under a limit of GiB is nobody's worry.
     pub(crate) const OF_LIMIT: f64 = 0.0025;
-    /// Growth over the level where fewer than [`FEW`] collections speak.
+    /// Growth over the level, and over the resident set, where fewer than [`FEW`] collections speak.
     pub(crate) const OF_LEVEL_FEW: f64 = 0.1;
     /// Growth of a count over its level.
-    pub(crate) const OF_COUNT: f64 = 0.5;
+    pub(crate) const OF_COUNT: f64 = 1.0;
     /// Least growth of a count.
-    pub(crate) const COUNT: f64 = 24.0;
+    pub(crate) const COUNT: f64 = 32.0;
     /// Second half's slope over the first half's.
     pub(crate) const PACE: f64 = 0.6;
     /// The same where pages that nobody uses would explain the growth.
@@ -49,6 +49,8 @@ pub(crate) mod threshold {
     pub(crate) const REACH_FEW: f64 = 8.0;
     /// Levels that growth must be able to gain where no limit is known.
     pub(crate) const REACH_LEVELS: f64 = 0.5;
+    /// The same of a count: pools fill too.
+    pub(crate) const REACH_COUNTS: f64 = 3.0;
     /// Part of the rise that must stand above all that came before the window.
     pub(crate) const NEW: f64 = 0.25;
     /// Largest single rise over the growth.
@@ -65,12 +67,26 @@ pub(crate) mod threshold {
     pub(crate) const HORIZON_POWER: f64 = 0.8;
     /// What a window that reaches into the warm-up sees: a process that dies young is worth an early word.
     pub(crate) const HORIZON_YOUNG: f64 = 1.0;
+    /// No window sees further than this many times what has been seen of the process: what is young may become anything.
+    pub(crate) const HORIZON_LIVES: f64 = 4.0;
+    /// Hours after which a day has been seen, and growth can be told from the daily rise of load.
+    pub(crate) const DAY: f64 = 26.0;
+    /// What a window sees on the first day, in lengths of its own, where no requests are counted.
+    pub(crate) const HORIZON_BLIND: f64 = 8.0;
+    /// Rise of the request rate over a window that counts as one, over where it began.
+    pub(crate) const RISING: f64 = 0.25;
+    /// What growth must exceed on the first day, as a multiple of that rise.
+    pub(crate) const OUTPACE: f64 = 1.5;
     /// Share of floors that are records, for growth to be called clean.
     pub(crate) const CLEAN: f64 = 0.9;
-    /// Levels that growth must gain within the horizon; clean growth one where nothing else tells what is much.
+    /// Levels that growth must gain within the horizon, ...
     pub(crate) const LEVELS: f64 = 4.0;
+    /// ... and clean growth, where nothing else tells what is much.
+    pub(crate) const LEVELS_TRUSTED: f64 = 1.0;
     /// Live heap: the least collections that show a trend.
     pub(crate) const POINTS: usize = 5;
+    /// Hours of a life before a few collections are believed: the first show how it warms up.
+    pub(crate) const FEW_HOURS: f64 = 1.0;
     /// Live heap: below this many collections the growth must be large and the resident set must follow.
     pub(crate) const FEW: usize = 9;
 }
@@ -138,6 +154,8 @@ pub(crate) struct Evidence {
     pub(crate) least: f64,
     /// Hours until the limit or twice the level, at this slope.
     pub(crate) hours_left: f64,
+    /// Hours ahead that the window may speak of.
+    pub(crate) horizon: f64,
     /// Requests an hour in the window; 0 when unknown.
     pub(crate) requests_per_hour: f64,
 }
@@ -186,6 +204,8 @@ pub(crate) enum Nature {
 /// What the tests need to know beside the floors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
+    /// When the process was first seen.
+    pub(crate) began_ms: i64,
     /// Before this a process loads; no window touches it.
     pub(crate) loaded_ms: i64,
     /// Blocks before this are warm-up; a window that touches them speaks of an end that is near.
@@ -201,6 +221,15 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Hours that the process has been seen.
+    fn hours_seen(&self, now_ms: i64) -> f64 {
+        (now_ms - self.began_ms) as f64 / 3_600_000.0
+    }
+
+    fn day_seen(&self, now_ms: i64) -> bool {
+        self.hours_seen(now_ms) >= threshold::DAY
+    }
+
     /// Whether `n` points are so few that each must count for more.
     fn few(&self, n: usize) -> bool {
         self.nature == Nature::Live && n < threshold::FEW
@@ -217,6 +246,8 @@ pub(crate) struct Rings<'a> {
     pub(crate) past: &'a Ring,
     /// The highest hourly floor of each day.
     pub(crate) tops: &'a Ring,
+    /// Twelve hours in quarters: all of a young life.
+    pub(crate) life: &'a Ring,
 }
 
 /// Lengths of windows in blocks: dense, so that one of them begins near where the growth began. Of fewer than twelve floors no records convince.
@@ -253,6 +284,9 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     if ring.held() < n || begins_ms < context.loaded_ms || young && context.left.is_none() {
         return None;
     }
+    if context.few(points.len()) && context.hours_seen(ring.end_ms(0)) < threshold::FEW_HOURS {
+        return None;
+    }
     let least = if context.nature == Nature::Live { threshold::POINTS } else { (COVERED * n as f64).ceil() as usize };
     if points.len() < least {
         return None;
@@ -273,11 +307,11 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     let enough = if enough < 0.0 { 0.0 } else { enough.max(HOPELESS) };
     // ORDER: by cost. The quadratic test comes last but for those that need its slope.
     let tests: [&dyn Fn(&mut Evidence); 5] = [
-        &|evidence| test_records(evidence, points, context),
+        &|evidence| test_records(evidence, points, young, context),
         &|evidence| test_horizon_roughly(evidence, rise, context),
         &|evidence| test_novelty(evidence, points, rings),
-        &|evidence| test_pace(evidence, window, rings, context),
-        &|evidence| test_load(evidence, window, ring.minutes, context),
+        &|evidence| test_pace(evidence, window, rings, young, context),
+        &|evidence| test_load(evidence, window, rings, context),
     ];
     for test in tests {
         if evidence.ratio < enough {
@@ -293,7 +327,7 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     let step = if context.nature == Nature::Unused { threshold::STEP_UNUSED } else { threshold::STEP };
     evidence.lower(step / evidence.step_share, Test::Step);
     evidence.sure = evidence.ratio;
-    test_horizon(&mut evidence, young, context);
+    test_horizon(&mut evidence, window, ring.minutes, young, context);
     test_reach(&mut evidence, rings, context);
     Some(evidence)
 }
@@ -349,18 +383,38 @@ fn least_growth(points: Points<'_>, context: Context<'_>) -> f64 {
     let few = context.few(points.len());
     let of_level = if few { threshold::OF_LEVEL_FEW } else { threshold::OF_LEVEL };
     let of_limit = context.limit.unwrap_or(0.0) * threshold::OF_LIMIT;
-    (level * of_level).max(context.resident * threshold::OF_LEVEL).max(of_limit).max(1.0)
+    (level * of_level).max(context.resident * of_level).max(of_limit).max(1.0)
 }
 
 /// What goes with the load is no leak.
-fn test_load(evidence: &mut Evidence, window: View<'_>, minutes: u32, context: Context<'_>) {
+fn test_load(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, context: Context<'_>) {
+    let minutes = rings.ring.minutes;
     evidence.requests_per_hour = context.load.per_hour(minutes, evidence.n_blocks).unwrap_or(0.0);
     evidence.load_share = context.load.explains(minutes, window.backs, window.points);
     evidence.lower(threshold::LOAD / evidence.load_share, Test::Load);
+    if context.day_seen(evidence.to_ms) || straighter_by_request(window, minutes, context, 8.0) {
+        return;
+    }
+    // What the load held on other days is not known yet, so growth must outpace it: in the window, and since the process began.
+    let life = (0..rings.life.held()).take_while(|back| rings.life.middle_ms(*back) >= context.warm_ms).count();
+    let outpaces = |ring: &Ring, n: usize| {
+        let rise = context.load.rise(ring.minutes, n).filter(|rise| *rise >= threshold::RISING)?;
+        let floors = Window::of(ring, 0, n);
+        let floors = floors.points().floors;
+        let (first, last) = (floors.get(..3)?, floors.get(floors.len() - 3..)?);
+        let growth = stats::median(last) / stats::median(first).max(evidence.least) - 1.0;
+        Some(growth / (threshold::OUTPACE * rise))
+    };
+    for ratio in [outpaces(rings.ring, evidence.n_blocks), outpaces(rings.life, life)].into_iter().flatten() {
+        if ratio < 1.0 {
+            evidence.load_share = 1.0;
+            evidence.lower(ratio, Test::Load);
+        }
+    }
 }
 
 /// Where only a few collections speak, every one of them must be a record.
-fn test_records(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>) {
+fn test_records(evidence: &mut Evidence, points: Points<'_>, young: bool, context: Context<'_>) {
     (evidence.n_records, evidence.e_value) = stats::records(points.floors);
     let least = if context.nature == Nature::Live {
         threshold::LOG10_E_LIVE.min(stats::records_at_most(points.len()).log10())
@@ -369,6 +423,7 @@ fn test_records(evidence: &mut Evidence, points: Points<'_>, context: Context<'_
     };
     evidence.lower(evidence.e_value.max(1.0).log10() / least, Test::Records);
     let even = match context.nature {
+        _ if young => 1.0,
         Nature::Unused => threshold::EVEN_UNUSED,
         Nature::Resident => threshold::EVEN_RESIDENT,
         Nature::Live | Nature::Heap | Nature::Exact | Nature::Count => return,
@@ -394,11 +449,11 @@ fn test_trend(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>)
 /// Growth must keep its pace: within the window, and against the time before, where a curve that bends was steeper.
 ///
 /// Where requests are counted, pace per request counts as well as pace per hour: a leak that slows down at night is one.
-fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, context: Context<'_>) {
+fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, young: bool, context: Context<'_>) {
     let View { backs, points, .. } = window;
     let few = context.few(points.len());
     // Of a few points no interval of the pace can be had, so a stricter least stands alone.
-    let (least, least_high, most) = match (few, context.nature == Nature::Unused) {
+    let (least, least_high, most) = match (few, young || context.nature == Nature::Unused) {
         (true, _) => (threshold::PACE_FEW, 0.0, f64::INFINITY),
         (false, true) => (threshold::PACE_UNUSED, threshold::PACE_HIGH, threshold::PACE_MOST),
         (false, false) => (threshold::PACE, threshold::PACE_HIGH, threshold::PACE_MOST),
@@ -426,29 +481,38 @@ fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, contex
 ///
 /// All of the growth speaks, not the window alone. Its pace per request counts where that is clearly the straighter.
 fn test_reach(evidence: &mut Evidence, rings: Rings<'_>, context: Context<'_>) {
-    if context.few(evidence.n_points) {
-        return;
-    }
     let minutes = rings.ring.minutes;
     let held = Window::of(rings.ring, 0, rings.ring.held());
-    let View { backs, points, .. } = held.last(onset(&held, evidence.n_blocks));
+    let view @ View { backs, points, .. } = held.last(onset(&held, evidence.n_blocks));
     let z = threshold::REACH_Z * (1.0 + threshold::REACH_FEW / points.len() as f64);
     let reach = |points| Bend::of(points).map_or(0.0, |bend| bend.reach(z));
     let mut reached = reach(points);
     let mut totals = [0.0_f64; MAX];
-    if context.load.totals(minutes, backs, &mut totals) {
-        let by_request = Points { hours: &totals[..points.len()], floors: points.floors };
-        if 2.0 * Line::squares(by_request) < Line::squares(points) {
-            reached = reached.max(reach(by_request));
-        }
+    if straighter_by_request(view, minutes, context, 2.0) && context.load.totals(minutes, backs, &mut totals) {
+        reached = reached.max(reach(Points { hours: &totals[..points.len()], floors: points.floors }));
     }
-    let level = evidence.level.max(evidence.least);
-    let left = context.left.filter(|_| context.nature != Nature::Count).unwrap_or(threshold::REACH_LEVELS * level);
+    let newest = (evidence.level + evidence.growth()).max(evidence.least);
+    let left = match context.left {
+        _ if context.nature == Nature::Count => threshold::REACH_COUNTS * newest,
+        Some(left) if matches!(context.nature, Nature::Live | Nature::Exact) => left.min(far(evidence, context)),
+        Some(left) => left,
+        None => threshold::REACH_LEVELS * newest,
+    };
     evidence.reach = reached / left;
     let ratio = evidence.reach / threshold::REACH;
     if ratio < 1.0 {
         // Nothing else speaks against a leak, so it stays a suspicion.
         evidence.lower(SUSPECTED + (1.0 - SUSPECTED) * ratio, Test::Reach);
+    }
+}
+
+/// Whether growth is a straighter line over the requests served than over time: by this factor in the sum of squares.
+fn straighter_by_request(window: View<'_>, minutes: u32, context: Context<'_>, times: f64) -> bool {
+    let View { backs, points, .. } = window;
+    let mut totals = [0.0_f64; MAX];
+    context.load.totals(minutes, backs, &mut totals) && {
+        let by_request = Points { hours: &totals[..points.len()], floors: points.floors };
+        times * Line::squares(by_request) < Line::squares(points)
     }
 }
 
@@ -522,13 +586,13 @@ fn test_novelty(evidence: &mut Evidence, points: Points<'_>, rings: Rings<'_>) {
 ///
 /// By then it must reach the limit, or five times its level where the limit is far. Where no limit is known, and for what the runtime
 /// itself counts, twice the level is enough if nearly every floor was a record.
-fn test_horizon(evidence: &mut Evidence, young: bool, context: Context<'_>) {
+fn test_horizon(evidence: &mut Evidence, window: View<'_>, minutes: u32, young: bool, context: Context<'_>) {
     if context.nature == Nature::Count || evidence.slope <= 0.0 {
         return;
     }
     evidence.hours_left = far(evidence, context) / evidence.slope;
-    let horizon = if young { threshold::HORIZON_YOUNG } else { horizon(evidence.hours()) };
-    evidence.lower(horizon * evidence.hours() / evidence.hours_left, Test::Horizon);
+    evidence.horizon = claim(evidence, window, minutes, young, context);
+    evidence.lower(evidence.horizon / evidence.hours_left, Test::Horizon);
 }
 
 /// The same of twice the rise, before the slope is known: what fails this fails that.
@@ -539,18 +603,34 @@ fn test_horizon_roughly(evidence: &mut Evidence, rise: f64, context: Context<'_>
     }
 }
 
-/// How far a window sees, in lengths of its own.
-pub(crate) fn horizon(hours: f64) -> f64 {
+/// Hours ahead that a window may speak of.
+fn claim(evidence: &Evidence, window: View<'_>, minutes: u32, young: bool, context: Context<'_>) -> f64 {
+    let hours = evidence.hours();
+    if young {
+        return threshold::HORIZON_YOUNG * hours;
+    }
+    let claim = (horizon(hours) * hours).min(threshold::HORIZON_LIVES * context.hours_seen(evidence.to_ms));
+    if context.day_seen(evidence.to_ms) {
+        return claim;
+    }
+    let blind = context.load.rise(minutes, window.n_blocks).is_none();
+    if blind { claim.min(threshold::HORIZON_BLIND * hours) } else { claim }
+}
+
+/// How far a window sees at most, in lengths of its own.
+fn horizon(hours: f64) -> f64 {
     threshold::HORIZON * (hours / threshold::HORIZON_HOURS).powf(threshold::HORIZON_POWER).min(1.0)
 }
 
 /// What growth must cover within the horizon.
 fn far(evidence: &Evidence, context: Context<'_>) -> f64 {
-    let own_level = matches!(context.nature, Nature::Live | Nature::Heap);
-    let level = if own_level { evidence.level } else { evidence.level.max(context.resident) };
+    // A small heap in a large process doubles unnoticed.
+    let own_level = matches!(context.nature, Nature::Live | Nature::Heap) && context.left.is_none();
+    let level =
+        if own_level { evidence.level.max(context.resident / 4.0) } else { evidence.level.max(context.resident) };
     let clean = f64::from(evidence.n_records) >= threshold::CLEAN * (evidence.n_points - 1) as f64;
-    let exact = matches!(context.nature, Nature::Live | Nature::Exact);
+    let exact = matches!(context.nature, Nature::Live | Nature::Exact) && !context.few(evidence.n_points);
     let trusted = clean && (exact || context.left.is_none());
-    let far = level.max(evidence.least) * if trusted { 1.0 } else { threshold::LEVELS };
+    let far = level.max(evidence.least) * if trusted { threshold::LEVELS_TRUSTED } else { threshold::LEVELS };
     context.left.map_or(far, |left| left.min(far))
 }

@@ -1,7 +1,7 @@
 //! Requests over time, on the same blocks as the floors: how many a window served, and whether the load explains its growth.
 
 use crate::ring::Ring;
-use crate::stats::{MAX, Points};
+use crate::stats::{Line, MAX, Points};
 use crate::track::SCALES;
 
 /// A counter of requests: how many came in each block, on several time scales.
@@ -58,6 +58,32 @@ impl Load {
             *total = served;
         }
         served > 0.0
+    }
+
+    /// How much the request rate rises over the last `n` blocks, over where it began; 0 where that does not stand above its noise,
+    /// `None` where requests are not counted.
+    pub(crate) fn rise(&self, minutes: u32, n: usize) -> Option<f64> {
+        let ring = self.ring(minutes)?;
+        let [mut hours, mut rates] = [[0.0_f64; MAX]; 2];
+        let mut n_rates = 0;
+        for back in (0..n.min(MAX)).rev() {
+            // After a gap the block holds more than its own requests.
+            if let (Some(rate), Some(_)) = (ring.get(back), ring.get(back + 1)) {
+                (hours[n_rates], rates[n_rates]) = (-(back as f64), rate);
+                n_rates += 1;
+            }
+        }
+        if n_rates < 6 || n_rates * 2 < n {
+            return None;
+        }
+        let rates = Points { hours: &hours[..n_rates], floors: &rates[..n_rates] };
+        let mean = rates.floors.iter().sum::<f64>() / n_rates as f64;
+        let line = Line::of(rates);
+        if mean <= 0.0 || line.slope <= 2.0 * line.error {
+            return Some(0.0);
+        }
+        let rise = line.slope * (rates.hours[n_rates - 1] - rates.hours[0]);
+        Some(rise / (mean - rise / 2.0).max(mean / 10.0))
     }
 
     /// The share of the floors' growth that the request rate explains: slope of floor on rate × growth of the rate, over growth of the floor.

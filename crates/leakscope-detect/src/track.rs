@@ -11,6 +11,7 @@ pub(crate) const SCALES: [u32; 6] = [1, 5, 15, 60, 360, 1_440];
 
 /// Places in [`SCALES`].
 const FIVE_MINUTES: usize = 1;
+const QUARTERS: usize = 2;
 const HOURS: usize = 3;
 const DAYS: usize = 5;
 
@@ -26,7 +27,7 @@ pub(crate) struct Held {
     pub(crate) n_blocks: u8,
     /// Blocks that hold a value.
     pub(crate) n_points: u8,
-    /// Since when every test has passed, without a break.
+    /// Since when the tests of chance have passed, without a break.
     pub(crate) since_ms: Option<i64>,
 }
 
@@ -115,6 +116,7 @@ impl Track {
             coarser: &self.rings[(scale + 1).min(SCALES.len() - 1)],
             past: &self.rings[scale.max(HOURS)],
             tops: &self.tops,
+            life: &self.rings[QUARTERS],
         }
     }
 
