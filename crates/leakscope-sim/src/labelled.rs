@@ -90,14 +90,14 @@ pub struct Labelled {
     pub series: Series,
 }
 
-/// Reads a folder. With a `labels.json` the files it names, else every series in it as a healthy one.
+/// Reads a folder. With a `labels.json` the files it names, else every series in it as a healthy one with times multiplied by `time_scale`.
 ///
 /// # Errors
 /// When a file cannot be read, or the labels are no list of objects with a `file`.
-pub fn read(folder: &Path) -> Result<Vec<Labelled>, String> {
+pub fn read(folder: &Path, time_scale: f64) -> Result<Vec<Labelled>, String> {
     let path = folder.join("labels.json");
     if !path.exists() {
-        return unlabelled(folder);
+        return unlabelled(folder, time_scale);
     }
     let text = std::fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
     let labels: Value = serde_json::from_str(&text).map_err(|error| format!("`{}`: {error}", path.display()))?;
@@ -107,7 +107,7 @@ pub fn read(folder: &Path) -> Result<Vec<Labelled>, String> {
     list.iter().map(|label| labelled(folder, label)).collect()
 }
 
-fn unlabelled(folder: &Path) -> Result<Vec<Labelled>, String> {
+fn unlabelled(folder: &Path, time_scale: f64) -> Result<Vec<Labelled>, String> {
     let source = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut all = Vec::new();
     for path in recorded::list(folder)? {
@@ -120,7 +120,7 @@ fn unlabelled(folder: &Path) -> Result<Vec<Labelled>, String> {
             family: String::new(),
             rate: String::new(),
             truth: Truth::Healthy,
-            series: recorded::read(&path, 1.0)?,
+            series: recorded::read(&path, time_scale)?,
             file,
         });
     }

@@ -103,7 +103,7 @@ pub(crate) fn all(args: &Args) -> Result<Vec<Case>, String> {
     let mut cases = Vec::new();
     let public_groups = [Group::Background, Group::Injected, Group::LookAlikes, Group::Intervals];
     if public_groups.into_iter().any(|group| args.wants(group)) {
-        let public = labelled::read(&series_folder().join("public"))?;
+        let public = labelled::read(&series_folder().join("public"), 1.0)?;
         let public: Vec<Arc<Labelled>> = public.into_iter().map(Arc::new).collect();
         background(&public, &mut cases);
         injected(&public, &mut cases);
@@ -113,7 +113,7 @@ pub(crate) fn all(args: &Args) -> Result<Vec<Case>, String> {
     if args.wants(Group::Corpus) {
         let folder = series_folder().join("corpus");
         if folder.join("labels.json").exists() {
-            recorded(Group::Corpus, labelled::read(&folder)?, &mut cases);
+            recorded(Group::Corpus, labelled::read(&folder, 1.0)?, &mut cases);
         } else {
             eprintln!("SKIPPED the recorded corpus: `{}` has no labels.json", folder.display());
         }
@@ -121,7 +121,7 @@ pub(crate) fn all(args: &Args) -> Result<Vec<Case>, String> {
     simulated(&mut cases);
     demonstration(&mut cases);
     for folder in &args.folders {
-        recorded(Group::Further, labelled::read(folder)?, &mut cases);
+        recorded(Group::Further, labelled::read(folder, args.time_scale)?, &mut cases);
     }
     cases.retain(|case| args.wants(case.row.group) || case.row.group == Group::Further);
     cases.retain(|case| args.half.is_none_or(|half| case.half == half));

@@ -148,7 +148,8 @@ fn over_all_groups(outcomes: &[&Outcome]) -> Vec<Section> {
         ),
         section(
             "Score",
-            "The highest score of a series (of one that leaks, since its onset) against whether it leaks. Public and recorded series.",
+            "The highest score of a series (of one that leaks, since its onset) against whether it leaks. Public and recorded series; most leaks \
+             below the alarm are those in machines.",
             calibration::table(outcomes),
         ),
         section(
