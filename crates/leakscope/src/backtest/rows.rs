@@ -124,14 +124,18 @@ impl Rows<Box<dyn BufRead>> {
     /// # Errors
     /// [`ReadError`] of the file and of its header.
     pub(crate) fn open(path: &Path, time_scale: f64) -> Result<Self, ReadError> {
-        let mut file = BufReader::new(File::open(path)?);
-        let head = file.fill_buf()?;
+        Self::unpacked(BufReader::new(File::open(path)?), time_scale)
+    }
+
+    /// As [`Self::open`], of bytes from anywhere.
+    pub(crate) fn unpacked(mut input: impl BufRead + 'static, time_scale: f64) -> Result<Self, ReadError> {
+        let head = input.fill_buf()?;
         let input: Box<dyn BufRead> = if head.starts_with(&[0x1f, 0x8b]) {
-            Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))
+            Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(input)))
         } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            Box::new(BufReader::new(zstd::stream::read::Decoder::with_buffer(file)?))
+            Box::new(BufReader::new(zstd::stream::read::Decoder::with_buffer(input)?))
         } else {
-            Box::new(file)
+            Box::new(input)
         };
         Self::new(input, time_scale)
     }
