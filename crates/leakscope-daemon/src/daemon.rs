@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use leakscope_engine::{Command, Engine, EngineConfig, Event, Restored};
+use leakscope_engine::{Command, Engine, EngineConfig, Event, Restored, Tuning};
 use leakscope_model::{Signal, TargetId, Timestamp};
 use leakscope_store::{Retention, Store, StoreError};
 use tokio::net::TcpListener;
@@ -111,7 +111,8 @@ impl Daemon {
         let store = Arc::new(Store::open(&storage)?);
         let (listener, address) = bind(listen).await?;
         let time_scale = settings.time_scale.unwrap_or(config.detection.time_scale);
-        let engine_config = EngineConfig { time_scale, ..EngineConfig::default() };
+        let tuning = Tuning::for_false_alarms(config.detection.false_alarms_per_1000_service_days);
+        let engine_config = EngineConfig { time_scale, tuning, ..EngineConfig::default() };
         let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config, clock::now())?)));
         let (events, inbox) = std::sync::mpsc::channel();
         let scraper = Scraper::start(events.clone()).map_err(StartError::Thread)?;

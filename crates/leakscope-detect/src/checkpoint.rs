@@ -7,6 +7,7 @@ use leakscope_model::State;
 use crate::detector::{Detector, Role};
 use crate::evidence::Test;
 use crate::life::Life;
+use crate::past::Past;
 use crate::ring::Ring;
 use crate::stats::MAX;
 use crate::track::{Held, Track};
@@ -172,7 +173,18 @@ impl Detector {
         codec.f64(&mut self.resident)?;
         codec.f64(&mut self.heap_max)?;
         codec.option(&mut self.below_since_ms, Codec::i64)?;
-        codec.u32(&mut self.n_grown)
+        codec.u32(&mut self.n_grown)?;
+        self.past.visit(codec)?;
+        codec.flag(&mut self.recurs)
+    }
+}
+
+impl Past {
+    fn visit(&mut self, codec: &mut Codec<'_>) -> Option<()> {
+        codec.f64(&mut self.settled)?;
+        codec.u32(&mut self.n_grew)?;
+        codec.f64(&mut self.log10_e)?;
+        codec.f64(&mut self.slope)
     }
 }
 
@@ -232,6 +244,7 @@ impl Held {
         self.weakest = *tests.get(usize::from(test))?;
         codec.u8(&mut self.n_blocks)?;
         codec.u8(&mut self.n_points)?;
+        codec.f32(&mut self.surprise)?;
         if usize::from(self.n_blocks) > MAX {
             return None;
         }

@@ -6,8 +6,10 @@ use crate::combine::{self, Candidate, Cap};
 use crate::evidence::{Context, Nature, SUSPECTED};
 use crate::life::Life;
 use crate::load::Load;
+use crate::past::Past;
 use crate::ring::MINUTE_MS;
 use crate::track::{Finding, Track};
+use crate::tuning::Tuning;
 
 /// What a growth would mean. One track each, on the best signal that the target shows for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,12 +61,21 @@ const WARM_UP_MINUTES: i64 = 8;
 const EARLY_BLOCKS: u32 = 32;
 /// Before that only of an end that is no further away than this.
 const EARLY_HOURS_LEFT: f64 = 0.5;
+/// How long a process must have been seen for its level to count as settled, in milliseconds.
+const SETTLED_MS: i64 = 120 * MINUTE_MS;
+/// How often a life is compared with those before it, in minutes.
+const RECURS_MINUTES: i64 = 15;
+/// The e-value at the alarm boundary, as a power of ten.
+const AT_BOUNDARY: f64 = 3.0;
 /// A leak is over when the evidence stays below this ...
 const OVER: f64 = 0.5;
 /// ... for this long.
 const OVER_MS: i64 = 30 * MINUTE_MS;
 /// A sample older than the newest by more than this is a clock that was set back: a new life begins.
 const CLOCK_BACK_MS: i64 = 60 * MINUTE_MS;
+
+/// The roles that stand for the memory of a process, the one that matters most first.
+const MEMORY: [Role; 3] = [Role::Resident, Role::Live, Role::Heap];
 
 /// The detector of one target. Feed it scrapes in ascending time; ask it for its verdict at any moment.
 ///
@@ -88,6 +99,11 @@ pub struct Detector {
     pub(crate) below_since_ms: Option<i64>,
     /// Earlier lives that ended while they leaked.
     pub(crate) n_grown: u32,
+    /// What the other earlier lives showed.
+    pub(crate) past: Past,
+    /// Whether this life grows as those before it did.
+    pub(crate) recurs: bool,
+    pub(crate) tuning: Tuning,
 }
 
 impl Default for Detector {
@@ -105,11 +121,42 @@ impl Default for Detector {
             heap_max: 0.0,
             below_since_ms: None,
             n_grown: 0,
+            past: Past::default(),
+            recurs: false,
+            tuning: Tuning::default(),
         }
     }
 }
 
 impl Detector {
+    /// The same detector with other thresholds.
+    #[must_use]
+    pub fn with_tuning(self, tuning: Tuning) -> Self {
+        Self { tuning, ..self }
+    }
+
+    /// Tells a level of memory at which replicas or earlier versions of the same service live without leaking: what comes up to it in its first hours
+    /// is no leak.
+    pub fn expect(&mut self, settled: f64) {
+        if settled.is_finite() {
+            self.past.settled = self.past.settled.max(settled);
+        }
+    }
+
+    /// The level of memory at which this target lives without leaking; `None` while it is young or grows.
+    pub fn settled(&self) -> Option<f64> {
+        let old = self.last_ms.is_some_and(|last| last - self.life_began_ms >= SETTLED_MS);
+        let track = self.memory().filter(|_| old && self.state == State::Steady)?;
+        Some(track.floor())
+    }
+
+    /// How surprising the evidence is, as a power of ten: an e-value that is calibrated to the tuning. At the alarm boundary it is 3, since the
+    /// boundary is crossed by chance in about one of a thousand service-days.
+    pub fn surprise(&self) -> f64 {
+        let surprise = self.deciding().map_or(0.0, |candidate| f64::from(candidate.finding.held.surprise));
+        if self.recurs { AT_BOUNDARY * surprise.max(1.0) } else { AT_BOUNDARY * surprise }
+    }
+
     /// Takes one scrape; `true` when the state changed. A sample that is not later than the last is left out;
     /// one that is hours earlier begins a new life.
     pub fn observe(&mut self, at: Timestamp, readings: &Readings) -> bool {
@@ -168,30 +215,54 @@ impl Detector {
                     .map(|track| track.evidence(&candidate.finding, self.context(candidate.role)))
                     .unwrap_or_default();
                 let left = self.limit.map(|limit| limit - self.used(candidate.role));
-                combine::verdict(self.state, self.score, &candidate, &evidence, left, self.n_grown)
+                let n_alike = if self.recurs { self.past.n_grew } else { 0 };
+                combine::verdict(self.state, self.score, &candidate, &evidence, left, self.n_grown + n_alike)
             }
         }
     }
 
     /// Recent floors of the memory that matters most, oldest first, at most `n`: one a minute at first, one every five later.
     pub fn recent_floors(&self, n: usize) -> Vec<f64> {
-        let memory = [Role::Resident, Role::Live, Role::Heap];
-        let Some(track) = memory.iter().find_map(|role| self.track(*role)) else { return Vec::new() };
+        let Some(track) = self.memory() else { return Vec::new() };
         let ring = if track.rings[1].held() >= n { &track.rings[1] } else { &track.rings[0] };
         (0..n.min(ring.held())).rev().filter_map(|back| ring.get(back)).collect()
     }
 
+    /// The memory that matters most.
+    fn memory(&self) -> Option<&Track> {
+        MEMORY.iter().find_map(|role| self.track(*role))
+    }
+
+    /// The best signal of growth that can be followed through all of a life.
+    fn steadiest(&self) -> Option<(Role, &Track)> {
+        MEMORY.iter().find_map(|role| Some((*role, self.track(*role)?)))
+    }
+
     fn begin_life(&mut self, at_ms: i64) {
-        self.n_grown = self.n_grown.saturating_add(u32::from(self.state == State::Leaking));
+        self.remember_life();
         self.tracks = Default::default();
         self.load = Load::default();
         self.state = State::TooEarly;
         self.score = 0.0;
+        self.recurs = false;
         self.resident = 0.0;
         self.heap_max = 0.0;
         self.below_since_ms = None;
         self.life_began_ms = at_ms;
         self.last_ms = Some(at_ms);
+    }
+
+    /// Adds the life that ends to the past. One that leaked had its alarm, and its level is no measure.
+    fn remember_life(&mut self) {
+        if self.state == State::Leaking {
+            self.n_grown = self.n_grown.saturating_add(1);
+            return;
+        }
+        let Some((role, track)) = self.steadiest() else { return };
+        let hours = self.last_ms.map_or(0.0, |last| (last - self.life_began_ms) as f64 / 3_600_000.0);
+        let level = if self.state == State::Steady { track.floor() } else { 0.0 };
+        let whole = track.whole(self.context(role)).map(|(_, evidence)| evidence);
+        self.past.add(hours, level, whole.as_ref());
     }
 
     /// `true` when a block closed on any track.
@@ -239,12 +310,18 @@ impl Detector {
             left: self.limit.map(|limit| limit - self.used(role)).filter(|left| *left > 0.0),
             resident: self.resident,
             load: &self.load,
+            settled: if MEMORY.contains(&role) { self.past.settled } else { 0.0 },
+            tuning: self.tuning,
         }
     }
 
     /// What counts against the limit: the resident set, or the role's own floor where that is more.
+    ///
+    /// A limit that the resident set exceeds is one of the managed heap, and only the heap counts against it.
     fn used(&self, role: Role) -> f64 {
-        self.resident.max(self.track(role).map_or(0.0, Track::floor))
+        let own = self.track(role).map_or(0.0, Track::floor);
+        let of_heap = matches!(role, Role::Live | Role::Heap) && self.limit.is_some_and(|limit| self.resident > limit);
+        if of_heap { own } else { self.resident.max(own) }
     }
 
     fn n_blocks(&self) -> u32 {
@@ -257,6 +334,7 @@ impl Detector {
 
     /// One function moves the state, on every closed block.
     fn advance(&mut self, at_ms: i64) {
+        self.recurs = self.grows_again(at_ms);
         let Some(candidate) = self.deciding() else { return };
         self.score = candidate.score();
         let low = self.score < OVER;
@@ -282,6 +360,15 @@ impl Detector {
         };
     }
 
+    /// Whether this life grows as several before it did. Looked at every quarter of an hour.
+    fn grows_again(&self, at_ms: i64) -> bool {
+        let Some((role, track)) = self.steadiest().filter(|_| self.past.n_grew > 0) else { return false };
+        if at_ms.div_euclid(MINUTE_MS) % RECURS_MINUTES != 0 {
+            return self.recurs;
+        }
+        track.whole(self.context(role)).is_some_and(|(_, whole)| self.past.recurs(&whole, self.tuning.log10_e))
+    }
+
     /// Whether a leak is sure, and its end near, before anything else can be said.
     fn ends_soon(&self, candidate: &Candidate) -> bool {
         let evidence = |track: &Track| track.evidence(&candidate.finding, self.context(candidate.role));
@@ -294,9 +381,13 @@ impl Detector {
     fn deciding(&self) -> Option<Candidate> {
         let at_ms = self.last_ms?;
         let mut deciding: Option<Candidate> = None;
+        let again = self.steadiest().filter(|_| self.recurs);
         for role in Role::ALL {
             let Some(track) = self.track(role) else { continue };
-            let finding = track.best(at_ms);
+            let mut finding = track.best(at_ms, self.tuning);
+            if again.is_some_and(|(again, _)| again == role) && finding.score < 1.0 {
+                finding = track.whole(self.context(role)).map_or(finding, |(whole, _)| whole);
+            }
             let candidate = Candidate {
                 role,
                 signal: signal_of(role),

@@ -3,16 +3,10 @@
 use crate::load::Load;
 use crate::ring::{MINUTE_MS, Ring};
 use crate::stats::{self, Bend, Line, MAX, Pace, Points};
+use crate::tuning::Tuning;
 
 /// What must hold for an alarm. Each test gives its statistic over its threshold.
 pub(crate) mod threshold {
-    /// The record test's e-value, as a power of ten. Exchangeable floors reach it once in ten million series; floors that
-    /// depend on each other, as real ones do, much more often.
-    pub(crate) const LOG10_E: f64 = 7.0;
-    /// The same for live heap, which is measured without garbage and seldom.
-    pub(crate) const LOG10_E_LIVE: f64 = 4.0;
-    /// Corrected Mann–Kendall z.
-    pub(crate) const Z: f64 = 3.5;
     /// Lower end of the slope's interval over the slope.
     pub(crate) const SLOPE_LOW: f64 = 0.3;
     /// Growth over the noise of a difference of two floors.
@@ -48,7 +42,7 @@ pub(crate) mod threshold {
     /// ... and of few points the error itself is not known well: this over the number of points is added to one.
     pub(crate) const REACH_FEW: f64 = 8.0;
     /// Levels that growth must be able to gain where no limit is known.
-    pub(crate) const REACH_LEVELS: f64 = 0.5;
+    pub(crate) const REACH_LEVELS: f64 = 1.0;
     /// The same of a count: pools fill too.
     pub(crate) const REACH_COUNTS: f64 = 3.0;
     /// Part of the rise that must stand above all that came before the window.
@@ -85,8 +79,8 @@ pub(crate) mod threshold {
     pub(crate) const LEVELS_TRUSTED: f64 = 1.0;
     /// Live heap: the least collections that show a trend.
     pub(crate) const POINTS: usize = 5;
-    /// Hours of a life before a few collections are believed: the first show how it warms up.
-    pub(crate) const FEW_HOURS: f64 = 1.0;
+    /// Hours of a life before a few collections are believed, or a process that doubles far from any limit: at first it warms up.
+    pub(crate) const GROWN_UP_HOURS: f64 = 1.0;
     /// Live heap: below this many collections the growth must be large and the resident set must follow.
     pub(crate) const FEW: usize = 9;
 }
@@ -102,8 +96,14 @@ const HOPELESS: f64 = 0.3;
 /// Least share of a window's blocks that must hold a sample.
 const COVERED: f64 = 0.6;
 
+/// Points that a window must hold in any case.
+const LEAST_POINTS: f64 = 6.0;
+
 /// Points that the time before a window must show, to be compared with it.
 const LEAST_BEFORE: usize = 6;
+
+/// How old a process may be to be still coming up to the level of the others, in milliseconds.
+const COMING_UP_MS: i64 = 120 * MINUTE_MS;
 
 /// Days back that a floor must be new in: a week and the day before.
 const DAYS: usize = 8;
@@ -145,6 +145,8 @@ pub(crate) struct Evidence {
     pub(crate) z: f64,
     pub(crate) n_records: u32,
     pub(crate) e_value: f64,
+    /// Power of the e-value over the power that is asked for.
+    pub(crate) surprise: f64,
     pub(crate) pace: f64,
     /// Part of what is left that growth reaches at the strongest bend that the samples allow.
     pub(crate) reach: f64,
@@ -218,6 +220,9 @@ pub(crate) struct Context<'a> {
     /// The resident set: what is small beside it does not matter, whatever its own level.
     pub(crate) resident: f64,
     pub(crate) load: &'a Load,
+    /// The level that earlier lives and replicas live at without leaking; 0 where none is known.
+    pub(crate) settled: f64,
+    pub(crate) tuning: Tuning,
 }
 
 impl Context<'_> {
@@ -284,10 +289,14 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     if ring.held() < n || begins_ms < context.loaded_ms || young && context.left.is_none() {
         return None;
     }
-    if context.few(points.len()) && context.hours_seen(ring.end_ms(0)) < threshold::FEW_HOURS {
+    if context.few(points.len()) && context.hours_seen(ring.end_ms(0)) < threshold::GROWN_UP_HOURS {
         return None;
     }
-    let least = if context.nature == Nature::Live { threshold::POINTS } else { (COVERED * n as f64).ceil() as usize };
+    let least = if context.nature == Nature::Live {
+        threshold::POINTS
+    } else {
+        (COVERED * n as f64).ceil().max(LEAST_POINTS) as usize
+    };
     if points.len() < least {
         return None;
     }
@@ -309,7 +318,7 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     let tests: [&dyn Fn(&mut Evidence); 5] = [
         &|evidence| test_records(evidence, points, young, context),
         &|evidence| test_horizon_roughly(evidence, rise, context),
-        &|evidence| test_novelty(evidence, points, rings),
+        &|evidence| test_novelty(evidence, points, rings, context),
         &|evidence| test_pace(evidence, window, rings, young, context),
         &|evidence| test_load(evidence, window, rings, context),
     ];
@@ -401,7 +410,7 @@ fn test_load(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, contex
         let rise = context.load.rise(ring.minutes, n).filter(|rise| *rise >= threshold::RISING)?;
         let floors = Window::of(ring, 0, n);
         let floors = floors.points().floors;
-        let (first, last) = (floors.get(..3)?, floors.get(floors.len() - 3..)?);
+        let (first, last) = (floors.first_chunk::<3>()?, floors.last_chunk::<3>()?);
         let growth = stats::median(last) / stats::median(first).max(evidence.least) - 1.0;
         Some(growth / (threshold::OUTPACE * rise))
     };
@@ -417,11 +426,12 @@ fn test_load(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, contex
 fn test_records(evidence: &mut Evidence, points: Points<'_>, young: bool, context: Context<'_>) {
     (evidence.n_records, evidence.e_value) = stats::records(points.floors);
     let least = if context.nature == Nature::Live {
-        threshold::LOG10_E_LIVE.min(stats::records_at_most(points.len()).log10())
+        context.tuning.log10_e_live.min(stats::records_at_most(points.len()).log10())
     } else {
-        threshold::LOG10_E
+        context.tuning.log10_e
     };
-    evidence.lower(evidence.e_value.max(1.0).log10() / least, Test::Records);
+    evidence.surprise = evidence.e_value.max(1.0).log10() / least;
+    evidence.lower(evidence.surprise, Test::Records);
     let even = match context.nature {
         _ if young => 1.0,
         Nature::Unused => threshold::EVEN_UNUSED,
@@ -439,7 +449,7 @@ fn test_trend(evidence: &mut Evidence, points: Points<'_>, context: Context<'_>)
     evidence.slope_high = trend.slope_high;
     evidence.z = trend.z;
     let most = if context.nature == Nature::Live { stats::z_at_most(points.len()) } else { f64::INFINITY };
-    evidence.lower(trend.z / threshold::Z.min(most), Test::Trend);
+    evidence.lower(trend.z / context.tuning.z.min(most), Test::Trend);
     let relative = if trend.slope > 0.0 { trend.slope_low / trend.slope } else { 0.0 };
     evidence.lower(relative / threshold::SLOPE_LOW, Test::Trend);
     evidence.least = evidence.least.max(threshold::SIGMAS * std::f64::consts::SQRT_2 * trend.sigma);
@@ -454,7 +464,7 @@ fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, young:
     let few = context.few(points.len());
     // Of a few points no interval of the pace can be had, so a stricter least stands alone.
     let (least, least_high, most) = match (few, young || context.nature == Nature::Unused) {
-        (true, _) => (threshold::PACE_FEW, 0.0, f64::INFINITY),
+        (true, _) => (threshold::PACE_FEW, 0.0, threshold::PACE_MOST),
         (false, true) => (threshold::PACE_UNUSED, threshold::PACE_HIGH, threshold::PACE_MOST),
         (false, false) => (threshold::PACE, threshold::PACE_HIGH, threshold::PACE_MOST),
     };
@@ -564,7 +574,7 @@ fn pace(points: Points<'_>, before: Points<'_>) -> Pace {
 
 /// The newest floors must stand above all that came before the last quarter of the window, and a good part of the rise above all that came
 /// before the window: what each day or each week brings is no growth.
-fn test_novelty(evidence: &mut Evidence, points: Points<'_>, rings: Rings<'_>) {
+fn test_novelty(evidence: &mut Evidence, points: Points<'_>, rings: Rings<'_>, context: Context<'_>) {
     let Rings { ring, past, tops, .. } = rings;
     let n = evidence.n_blocks;
     let newest = stats::median(&points.floors[points.len() - 3..]);
@@ -576,7 +586,9 @@ fn test_novelty(evidence: &mut Evidence, points: Points<'_>, rings: Rings<'_>) {
     let before = before.chain(days.filter_map(|back| tops.get(back)));
     let rise = newest - stats::median(&points.floors[..3]);
     let new = newest - before.fold(f64::NEG_INFINITY, f64::max) >= threshold::NEW * rise;
-    if newest <= within || !new || !stats::quintiles_rise(points.floors) {
+    // A young process comes up to the level that others live at.
+    let coming_up = newest <= context.settled && evidence.from_ms < context.began_ms + COMING_UP_MS;
+    if newest <= within || !new || coming_up || !stats::quintiles_rise(points.floors) {
         evidence.lower(FAILED, Test::Novelty);
     }
 }
@@ -630,7 +642,8 @@ fn far(evidence: &Evidence, context: Context<'_>) -> f64 {
         if own_level { evidence.level.max(context.resident / 4.0) } else { evidence.level.max(context.resident) };
     let clean = f64::from(evidence.n_records) >= threshold::CLEAN * (evidence.n_points - 1) as f64;
     let exact = matches!(context.nature, Nature::Live | Nature::Exact) && !context.few(evidence.n_points);
-    let trusted = clean && (exact || context.left.is_none());
+    let grown_up = context.hours_seen(evidence.to_ms) >= threshold::GROWN_UP_HOURS;
+    let trusted = clean && grown_up && (exact || context.left.is_none());
     let far = level.max(evidence.least) * if trusted { threshold::LEVELS_TRUSTED } else { threshold::LEVELS };
     context.left.map_or(far, |left| left.min(far))
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::evidence::{self, Context, Evidence, Nature, Rings, Test, Window};
 use crate::ring::{MINUTE_MS, Ring};
-use crate::stats::Points;
+use crate::stats::{MAX, Points};
+use crate::tuning::Tuning;
 
 /// Lengths of blocks in minutes, from seconds-fast leaks to leaks of months.
 pub(crate) const SCALES: [u32; 6] = [1, 5, 15, 60, 360, 1_440];
@@ -15,9 +16,6 @@ const QUARTERS: usize = 2;
 const HOURS: usize = 3;
 const DAYS: usize = 5;
 
-/// Evidence must hold for this part of its window before it alarms.
-const PATIENCE: i64 = 5;
-
 /// The best window on one scale and since when it has held. Its other figures are computed anew when someone asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Held {
@@ -27,6 +25,8 @@ pub(crate) struct Held {
     pub(crate) n_blocks: u8,
     /// Blocks that hold a value.
     pub(crate) n_points: u8,
+    /// Power of the record test's e-value over the power that is asked for.
+    pub(crate) surprise: f32,
     /// Since when the tests of chance have passed, without a break.
     pub(crate) since_ms: Option<i64>,
 }
@@ -87,7 +87,7 @@ impl Track {
         }
         self.open_peak = self.open_peak.max(value);
         for scale in (0..SCALES.len()).filter(|scale| closed[*scale]) {
-            if self.stands(scale, at_ms) {
+            if self.stands(scale, at_ms, context.tuning) {
                 continue;
             }
             let best = evidence::best_of(self.rings(scale), context);
@@ -97,6 +97,7 @@ impl Track {
                 weakest: best.weakest,
                 n_blocks: best.n_blocks as u8,
                 n_points: best.n_points as u8,
+                surprise: best.surprise as f32,
                 since_ms: (best.sure >= 1.0).then(|| held.since_ms.unwrap_or(at_ms)),
             };
         }
@@ -104,8 +105,8 @@ impl Track {
     }
 
     /// Whether evidence that has held long enough need not be looked at again yet: an eighth of its window changes little.
-    fn stands(&self, scale: usize, at_ms: i64) -> bool {
-        let finding = Finding::of(scale, self.held[scale], at_ms, self.sparse);
+    fn stands(&self, scale: usize, at_ms: i64, tuning: Tuning) -> bool {
+        let finding = Finding::of(scale, self.held[scale], at_ms, self.sparse, tuning);
         let rest = u32::from(finding.held.n_blocks / 8).max(1);
         finding.score >= 1.0 && !self.rings[scale].n_closed.is_multiple_of(rest)
     }
@@ -121,10 +122,10 @@ impl Track {
     }
 
     /// The strongest evidence over all scales with its score. Shorter windows win ties: they speak of now.
-    pub(crate) fn best(&self, at_ms: i64) -> Finding {
+    pub(crate) fn best(&self, at_ms: i64, tuning: Tuning) -> Finding {
         let mut best = Finding::default();
         for (scale, held) in self.held.iter().enumerate() {
-            let finding = Finding::of(scale, *held, at_ms, self.sparse);
+            let finding = Finding::of(scale, *held, at_ms, self.sparse, tuning);
             if finding.score > best.score || best.held.n_blocks == 0 {
                 best = finding;
             }
@@ -143,6 +144,20 @@ impl Track {
         let decided =
             |evidence| Evidence { ratio: f64::from(finding.held.ratio), weakest: finding.held.weakest, ..evidence };
         evidence.map(decided).unwrap_or_default()
+    }
+
+    /// All of this life since its warm-up as one window, on the finest scale that holds it: the finding of that window, and its figures.
+    pub(crate) fn whole(&self, context: Context<'_>) -> Option<(Finding, Evidence)> {
+        let warm = |ring: &Ring| (0..ring.held()).take_while(|back| ring.middle_ms(*back) >= context.warm_ms).count();
+        let scale = (0..SCALES.len()).find(|scale| warm(&self.rings[*scale]) < MAX)?;
+        let n_blocks = warm(&self.rings[scale]);
+        let held = Held { ratio: 1.0, n_blocks: n_blocks as u8, ..Held::default() };
+        let finding = Finding { score: 1.0, scale, held, ..Finding::default() };
+        let evidence = self.evidence(&finding, context);
+        (evidence.n_points > 0).then(|| {
+            let held = Held { n_points: evidence.n_points as u8, surprise: evidence.surprise as f32, ..held };
+            (Finding { held, ..finding }, evidence)
+        })
     }
 
     /// Whether the values in a finding's window mostly rise, and by how much: the last over the first.
@@ -201,12 +216,12 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Evidence that passes every test starts at 0.75 and reaches 1.0 when it has held for a fifth of its window.
+    /// Evidence that passes every test starts at 0.75 and reaches 1.0 when it has held for long enough.
     /// What collections left has no moods and need not hold.
-    fn of(scale: usize, held: Held, at_ms: i64, sparse: bool) -> Self {
+    fn of(scale: usize, held: Held, at_ms: i64, sparse: bool, tuning: Tuning) -> Self {
         let window_ms = i64::from(held.n_blocks) * i64::from(SCALES[scale]) * MINUTE_MS;
         let holding_ms = held.since_ms.map_or(0, |since| (at_ms - since).max(0));
-        let must_hold_ms = if sparse { 0 } else { window_ms / PATIENCE };
+        let must_hold_ms = if sparse { 0 } else { (window_ms as f64 * tuning.patience) as i64 };
         let patience = 0.75 + 0.25 * (holding_ms.max(1) as f64 / must_hold_ms.max(1) as f64).min(1.0);
         let ratio = f64::from(held.ratio);
         let score = if ratio < 1.0 || patience >= 1.0 { ratio } else { patience };

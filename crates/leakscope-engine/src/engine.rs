@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use leakscope_detect::Detector;
+use leakscope_detect::{Detector, Tuning};
 use leakscope_model::{Incident, IncidentId, Readings, State, Target, TargetId, Timestamp};
 
 use crate::effect::Effect;
 use crate::event::{Command, Event, Part, Scrape, ScrapeFailure};
+use crate::fleet;
 use crate::incident::IncidentBook;
 use crate::restore::Restored;
 use crate::schedule::Schedule;
@@ -21,11 +22,13 @@ pub struct EngineConfig {
     pub time_scale: f64,
     /// How often every detector's state is handed out.
     pub checkpoint_interval: Duration,
+    /// How sure a detector must be.
+    pub tuning: Tuning,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { time_scale: 1.0, checkpoint_interval: Duration::from_mins(10) }
+        Self { time_scale: 1.0, checkpoint_interval: Duration::from_mins(10), tuning: Tuning::default() }
     }
 }
 
@@ -33,6 +36,8 @@ impl Default for EngineConfig {
 const PART_GONE_AFTER: u32 = 20;
 /// How long a target's detector waits for it to be listed again.
 const DEPARTED_FOR: Duration = Duration::from_hours(1);
+/// How often alarms that are withheld are looked at again, on the detector's clock.
+const REVIEW_EVERY: Duration = Duration::from_mins(1);
 /// Further processes or containers on one page. More are left out and the page's target says so.
 const PARTS_MAX: usize = 5_000;
 
@@ -48,6 +53,9 @@ pub struct Engine {
     restored: BTreeMap<TargetId, Detector>,
     /// Detectors of targets that discovery no longer lists, and since when: a list that is empty for a moment costs no evidence.
     departed: BTreeMap<TargetId, (Timestamp, Detector)>,
+    /// Targets whose detectors alarm.
+    alarming: BTreeSet<TargetId>,
+    reviewed_at: Option<Timestamp>,
     revision: u64,
     checkpointed_at: Option<Timestamp>,
 }
@@ -156,7 +164,11 @@ impl Engine {
 
     fn begin(&mut self, now: Timestamp, target: Target, part: bool, effects: &mut Vec<Effect>) {
         let departed = self.departed.remove(&target.id).map(|(_, detector)| detector);
-        let detector = departed.or_else(|| self.restored.remove(&target.id)).unwrap_or_default();
+        let known = departed.or_else(|| self.restored.remove(&target.id));
+        let mut detector = known.unwrap_or_default().with_tuning(self.config.tuning);
+        if let Some(settled) = self.settled(&target.service) {
+            detector.expect(settled);
+        }
         effects.push(Effect::Remember(Box::new(target.clone())));
         let id = target.id;
         let due = (!part).then(|| self.schedule.add(now, id, target.interval));
@@ -168,12 +180,22 @@ impl Engine {
         let leaks = watch.state() == State::Leaking;
         self.watches.insert(id, watch);
         if leaks {
+            self.alarming.insert(id);
             self.state_changed(now, id, effects);
         }
     }
 
+    /// The highest level at which a replica of the service, of any version, lives without leaking.
+    fn settled(&self, service: &str) -> Option<f64> {
+        let from = ServiceKey { name: service.to_owned(), version: None };
+        let keys = self.services.range(from..).take_while(|(key, _)| key.name == service);
+        let replicas = keys.flat_map(|(_, ids)| ids).filter_map(|id| self.watches.get(id));
+        replicas.filter_map(Watch::settled).reduce(f64::max)
+    }
+
     fn forget(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) -> Option<Watch> {
         let watch = self.watches.remove(&id)?;
+        self.alarming.remove(&id);
         self.revision += 1;
         let key = ServiceKey::of(&watch);
         if let Some(ids) = self.services.get_mut(&key) {
@@ -213,7 +235,7 @@ impl Engine {
             self.learn_version(scrape, effects);
         }
         if changed {
-            self.state_changed(now, scrape.target, effects);
+            self.detector_changed(now, scrape.target, effects);
         }
         if !scrape.parts.is_empty() {
             self.scraped_parts(now, scrape, effects);
@@ -250,7 +272,7 @@ impl Engine {
             let changed = watch.scraped(now, &news);
             effects.push(Effect::Append { target: id, at: now, readings: part.readings });
             if changed {
-                self.state_changed(now, id, effects);
+                self.detector_changed(now, id, effects);
             }
         }
     }
@@ -261,6 +283,41 @@ impl Engine {
             watch.revision = self.revision;
             watch.failed(now, failure);
         }
+    }
+
+    fn detector_changed(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) {
+        if self.watches.get(&id).is_some_and(Watch::alarms) {
+            self.alarming.insert(id);
+            self.review(now, effects);
+        } else {
+            self.alarming.remove(&id);
+            self.state_changed(now, id, effects);
+        }
+    }
+
+    /// Lets those alarms stand that are surprising enough among so many targets. One that stands stands until its growth is over.
+    fn review(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.reviewed_at = Some(now);
+        let n_targets = self.watches.len();
+        let mut surprises: Vec<f64> =
+            self.alarming.iter().filter_map(|id| self.watches.get(id)).map(Watch::surprise).collect();
+        let least = fleet::least_surprise(n_targets, &mut surprises);
+        let withheld: Vec<TargetId> = self.alarming.iter().copied().filter(|id| self.is_withheld(*id)).collect();
+        for id in withheld {
+            let Some(watch) = self.watches.get_mut(&id) else { continue };
+            if watch.surprise() < least {
+                watch.withheld_among = n_targets;
+                continue;
+            }
+            watch.stand(now);
+            self.revision += 1;
+            watch.revision = self.revision;
+            self.state_changed(now, id, effects);
+        }
+    }
+
+    fn is_withheld(&self, id: TargetId) -> bool {
+        self.watches.get(&id).is_some_and(|watch| watch.withheld_among > 0)
     }
 
     fn state_changed(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) {
@@ -302,12 +359,16 @@ impl Engine {
             watch.awaiting_until = Some(deadline.plus(watch.target.timeout));
             effects.push(Effect::Scrape { target: id, deadline });
         }
+        let scale = self.config.time_scale;
+        let due = self.reviewed_at.is_none_or(|at| scaled(now, scale).since(scaled(at, scale)) >= REVIEW_EVERY);
+        if due && self.alarming.iter().any(|id| self.is_withheld(*id)) {
+            self.review(now, effects);
+        }
         let since = *self.checkpointed_at.get_or_insert(now);
         if now.since(since) >= self.config.checkpoint_interval {
             self.checkpoint(now, effects);
             self.forget_lost_parts(now, effects);
             self.departed.retain(|_, (since, _)| now.since(*since) < DEPARTED_FOR);
-            let scale = self.config.time_scale;
             let closed = self.incidents.close_old(now, |from, to| scaled(to, scale).since(scaled(from, scale)));
             effects.extend(closed.into_iter().map(|incident| Effect::Record(Box::new(incident))));
         }

@@ -3,6 +3,7 @@
 mod effect;
 mod engine;
 mod event;
+mod fleet;
 mod incident;
 mod restore;
 mod schedule;
@@ -12,7 +13,8 @@ mod watch;
 pub use effect::Effect;
 pub use engine::{Engine, EngineConfig};
 pub use event::{Command, Event, Opinion, Part, Scrape, ScrapeFailure};
-pub use leakscope_detect::{CheckpointError, Detector};
+pub use fleet::FALSE_DISCOVERY;
+pub use leakscope_detect::{CheckpointError, Detector, Tuning};
 pub use restore::Restored;
 pub use service::{ServiceKey, ServiceView};
 pub use watch::{Health, Watch};

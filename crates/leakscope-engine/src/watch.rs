@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leakscope_detect::Detector;
-use leakscope_model::{Fit, Readings, Signal, State, Target, Timestamp, Verdict};
+use leakscope_model::{Fit, Readings, Reason, Signal, State, Target, Timestamp, Verdict};
 
 use crate::event::{Opinion, Scrape, ScrapeFailure};
 
@@ -41,9 +41,14 @@ pub struct Watch {
     pub(crate) awaiting_until: Option<Timestamp>,
     /// Counts up with every change that a person could see.
     pub(crate) revision: u64,
+    /// Among how many targets its alarm does not stand yet; 0 when it stands, or when there is none.
+    pub(crate) withheld_among: usize,
     detector: Detector,
     time_scale: f64,
 }
+
+/// What a score cannot pass while its alarm is withheld.
+const WITHHELD: f64 = 0.99;
 
 impl Watch {
     pub(crate) fn new(target: Target, detector: Detector, time_scale: f64, part: bool) -> Self {
@@ -57,6 +62,7 @@ impl Watch {
             due: None,
             awaiting_until: None,
             revision: 0,
+            withheld_among: 0,
             detector,
             time_scale,
         }
@@ -90,29 +96,54 @@ impl Watch {
         };
     }
 
-    /// Feeds the detector; `true` when the state changed.
+    /// Feeds the detector; `true` when its state changed. An alarm is withheld until the fleet lets it stand.
     pub(crate) fn observe(&mut self, now: Timestamp, readings: &Readings) -> bool {
         self.last = *readings;
         let changed = self.detector.observe(scaled(now, self.time_scale), readings);
-        if changed && self.detector.state() == State::Leaking {
-            self.first_alarm_at.get_or_insert(now);
+        if changed {
+            self.withheld_among = usize::from(self.alarms());
         }
         changed
     }
 
+    /// Whether its detector alarms, whatever the fleet says.
+    pub(crate) fn alarms(&self) -> bool {
+        self.detector.state() == State::Leaking
+    }
+
+    /// Lets its alarm stand.
+    pub(crate) fn stand(&mut self, now: Timestamp) {
+        self.withheld_among = 0;
+        self.first_alarm_at.get_or_insert(now);
+    }
+
+    /// How surprising its evidence is, as a power of ten.
+    pub(crate) fn surprise(&self) -> f64 {
+        self.detector.surprise()
+    }
+
+    /// The level at which it lives without leaking.
+    pub(crate) fn settled(&self) -> Option<f64> {
+        self.detector.settled()
+    }
+
     /// Where the target stands.
     pub fn state(&self) -> State {
-        self.detector.state()
+        if self.withheld_among > 0 { State::Suspect } else { self.detector.state() }
     }
 
     /// Its score.
     pub fn score(&self) -> f64 {
-        self.detector.score()
+        if self.withheld_among > 0 { self.detector.score().min(WITHHELD) } else { self.detector.score() }
     }
 
     /// The whole verdict. Rates and the time to the limit are in hours of the detector's clock; moments and the fitted line in real time.
     pub fn verdict(&self) -> Verdict {
         let mut verdict = self.detector.verdict();
+        if self.withheld_among > 0 {
+            (verdict.state, verdict.score) = (self.state(), self.score());
+            verdict.reasons.insert(1.min(verdict.reasons.len()), Reason::Withheld { targets: self.withheld_among });
+        }
         let real = |at: Timestamp| scaled(at, 1.0 / self.time_scale);
         verdict.since = verdict.since.map(real);
         verdict.fit = verdict.fit.map(|fit| Fit {

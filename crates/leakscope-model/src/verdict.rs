@@ -245,6 +245,11 @@ pub enum Reason {
         /// Which signal.
         signal: Signal,
     },
+    /// Among so many targets chance alone would show as much.
+    Withheld {
+        /// Targets under watch.
+        targets: usize,
+    },
     /// Earlier lives of the process grew the same way.
     Recurs {
         /// Lives that grew.
@@ -253,6 +258,7 @@ pub enum Reason {
 }
 
 impl fmt::Display for Reason {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each reason")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Warming { blocks, want } => {
@@ -321,6 +327,9 @@ impl fmt::Display for Reason {
                 write!(f, "the floor of {} stays level at {}", signal.name(), Quantity(*signal, *floor))
             }
             Self::Stopped { signal } => write!(f, "{} no longer grows", signal.name()),
+            Self::Withheld { targets } => {
+                write!(f, "among {targets} targets chance alone shows this much at times: it has to get clearer first")
+            }
             Self::Recurs { lives } => write!(f, "{lives} lives of this process grew the same way"),
         }
     }

@@ -20,7 +20,7 @@ pub enum Kind {
     Plain,
     /// Live heap that steps at each collection, goroutines.
     Go,
-    /// Live data that step every 10 to 30 samples; the resident set rises to the heap's size in any case.
+    /// Live data that step every 2 to 6 samples, as where the JVM is told to collect all of its heap periodically; the resident set rises to the heap's size in any case.
     Jvm,
 }
 
@@ -69,7 +69,7 @@ pub fn model(kind: Kind, leaks: f64, rng: &mut Rng) -> Model {
         },
         Kind::Jvm => Model {
             noise: Noise { sigma: MIB, rho: 0.0 },
-            collector: heap(12.0, 60.0, 0.05, (10.0, 30.0), false),
+            collector: heap(12.0, 60.0, 0.05, (2.0, 6.0), false),
             limit: Some(4_096.0 * MIB),
             ..common
         },

@@ -84,7 +84,10 @@ impl Config {
     }
 
     fn of_detection(&self) -> Yaml {
-        mapping([("time_scale", Yaml::Number(self.detection.time_scale))])
+        mapping([
+            ("time_scale", Yaml::Number(self.detection.time_scale)),
+            ("false_alarms_per_1000_service_days", Yaml::Number(self.detection.false_alarms_per_1000_service_days)),
+        ])
     }
 
     fn of_web(&self) -> Yaml {

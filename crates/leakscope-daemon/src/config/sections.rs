@@ -178,18 +178,25 @@ impl Storage {
 pub struct Detection {
     /// How much faster than the wall clock the detector's clock runs; 1 outside demonstrations.
     pub time_scale: f64,
+    /// The one knob of sensitivity: false alarms that may be raised in a thousand days of one service.
+    pub false_alarms_per_1000_service_days: f64,
 }
 
 impl Default for Detection {
     fn default() -> Self {
-        Self { time_scale: 1.0 }
+        Self { time_scale: 1.0, false_alarms_per_1000_service_days: 1.0 }
     }
 }
 
 impl Detection {
     pub(super) fn read(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Self {
         let scale = bounded(reader, fields, "time_scale", 1.0, 100_000.0);
-        Self { time_scale: scale.unwrap_or(Self::default().time_scale) }
+        let rate = bounded(reader, fields, "false_alarms_per_1000_service_days", 0.01, 100.0);
+        let defaults = Self::default();
+        Self {
+            time_scale: scale.unwrap_or(defaults.time_scale),
+            false_alarms_per_1000_service_days: rate.unwrap_or(defaults.false_alarms_per_1000_service_days),
+        }
     }
 }
 

@@ -278,7 +278,8 @@ fn a_restart_of_a_process_never_raises_an_alarm_by_itself() {
 
 #[test]
 fn the_compressed_clock_gives_verdicts_in_minutes() {
-    let config = EngineConfig { time_scale: 60.0, checkpoint_interval: Duration::from_secs(10) };
+    let config =
+        EngineConfig { time_scale: 60.0, checkpoint_interval: Duration::from_secs(10), ..EngineConfig::default() };
     let mut world = World::new(config);
     let second = Duration::from_secs(1);
     // On the detector's clock these leak 5 MiB a minute.
