@@ -13,7 +13,7 @@ use crate::stats::MAX;
 use crate::track::{Held, Track};
 
 /// First byte of a checkpoint. A detector with other state gets another number; old checkpoints are then refused and the detector starts anew.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Why bytes are not a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,13 @@ impl<'a> Codec<'a> {
         self.u8(&mut raw)?;
         *value = raw == 1;
         (raw <= 1).then_some(())
+    }
+
+    fn u16(&mut self, value: &mut u16) -> Option<()> {
+        let mut raw = value.to_le_bytes();
+        self.bytes(&mut raw)?;
+        *value = u16::from_le_bytes(raw);
+        Some(())
     }
 
     fn u32(&mut self, value: &mut u32) -> Option<()> {
@@ -220,8 +227,10 @@ impl Ring {
         codec.option(&mut self.open, Codec::i64)?;
         codec.f32(&mut self.open_value)?;
         codec.u32(&mut self.n_closed)?;
-        self.values.resize((self.n_closed as usize).min(MAX), f32::NAN);
-        self.values.iter_mut().try_for_each(|value| codec.f32(value))
+        codec.f64(&mut self.base)?;
+        codec.f64(&mut self.unit)?;
+        let held = self.held();
+        self.codes[..held].iter_mut().try_for_each(|code| codec.u16(code))
     }
 }
 

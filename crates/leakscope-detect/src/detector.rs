@@ -272,6 +272,11 @@ impl Detector {
         let mut closed = false;
         for role in Role::ALL {
             let Some(value) = self.value_of(role, readings) else { continue };
+            // Once collections are shown, garbage tells nothing more.
+            if role == Role::Heap && self.track(Role::Live).is_some() {
+                self.tracks[role as usize] = None;
+                continue;
+            }
             // The track is taken out while it looks at the rest of the detector.
             let mut track = self.tracks[role as usize].take().unwrap_or_default();
             closed |= track.observe(at_ms, value, self.context(role));

@@ -3,87 +3,9 @@
 use crate::load::Load;
 use crate::ring::{MINUTE_MS, Ring};
 use crate::stats::{self, Bend, Line, MAX, Pace, Points};
+use crate::threshold;
 use crate::tuning::Tuning;
-
-/// What must hold for an alarm. Each test gives its statistic over its threshold.
-pub(crate) mod threshold {
-    /// Lower end of the slope's interval over the slope.
-    pub(crate) const SLOPE_LOW: f64 = 0.3;
-    /// Growth over the noise of a difference of two floors.
-    pub(crate) const SIGMAS: f64 = 3.0;
-    /// Growth over the level, and over the resident set.
-    pub(crate) const OF_LEVEL: f64 = 0.03;
-    /// Growth over the limit: a process of a few MiB under a limit of GiB is nobody's worry.
-    pub(crate) const OF_LIMIT: f64 = 0.0025;
-    /// Growth over the level, and over the resident set, where fewer than [`FEW`] collections speak.
-    pub(crate) const OF_LEVEL_FEW: f64 = 0.1;
-    /// Growth of a count over its level.
-    pub(crate) const OF_COUNT: f64 = 1.0;
-    /// Least growth of a count.
-    pub(crate) const COUNT: f64 = 32.0;
-    /// Second half's slope over the first half's.
-    pub(crate) const PACE: f64 = 0.6;
-    /// The same where pages that nobody uses would explain the growth.
-    pub(crate) const PACE_UNUSED: f64 = 0.85;
-    /// The same where fewer than [`FEW`] collections speak.
-    pub(crate) const PACE_FEW: f64 = 0.7;
-    /// Upper end of the pace's interval: a curve that surely bends is no line, however little it bends.
-    pub(crate) const PACE_HIGH: f64 = 0.98;
-    /// Most that growth may speed up: what begins flat is a window that begins before its growth, or load.
-    pub(crate) const PACE_MOST: f64 = 1.6;
-    /// Least share of floors that are records where pages that nobody uses would explain the growth.
-    pub(crate) const EVEN_UNUSED: f64 = 0.75;
-    /// The same of a resident set of which nothing else is known: a JVM's climbs for hours, raggedly, over garbage.
-    pub(crate) const EVEN_RESIDENT: f64 = 0.85;
-    /// Part of what is left that growth must reach even if it bends as much as it may.
-    pub(crate) const REACH: f64 = 0.7;
-    /// Standard errors that the bend is taken above the one seen: residuals are correlated for longer than from point to point, ...
-    pub(crate) const REACH_Z: f64 = 2.7;
-    /// ... and of few points the error itself is not known well: this over the number of points is added to one.
-    pub(crate) const REACH_FEW: f64 = 8.0;
-    /// Levels that growth must be able to gain where no limit is known.
-    pub(crate) const REACH_LEVELS: f64 = 1.0;
-    /// The same of a count: pools fill too.
-    pub(crate) const REACH_COUNTS: f64 = 3.0;
-    /// Part of the rise that must stand above all that came before the window.
-    pub(crate) const NEW: f64 = 0.25;
-    /// Largest single rise over the growth.
-    pub(crate) const STEP: f64 = 0.4;
-    /// The same where pages that nobody uses would explain the growth: allocators take them by the arena.
-    pub(crate) const STEP_UNUSED: f64 = 0.2;
-    /// Share of the growth that the load may explain.
-    pub(crate) const LOAD: f64 = 0.3;
-    /// Time to the limit, or to twice the level, in lengths of a window of at least [`HORIZON_HOURS`].
-    pub(crate) const HORIZON: f64 = 20.0;
-    /// Shorter windows see less far: the less time there is left, the less evidence is asked.
-    pub(crate) const HORIZON_HOURS: f64 = 1.5;
-    /// By this power of their length.
-    pub(crate) const HORIZON_POWER: f64 = 0.8;
-    /// What a window that reaches into the warm-up sees: a process that dies young is worth an early word.
-    pub(crate) const HORIZON_YOUNG: f64 = 1.0;
-    /// No window sees further than this many times what has been seen of the process: what is young may become anything.
-    pub(crate) const HORIZON_LIVES: f64 = 4.0;
-    /// Hours after which a day has been seen, and growth can be told from the daily rise of load.
-    pub(crate) const DAY: f64 = 26.0;
-    /// What a window sees on the first day, in lengths of its own, where no requests are counted.
-    pub(crate) const HORIZON_BLIND: f64 = 8.0;
-    /// Rise of the request rate over a window that counts as one, over where it began.
-    pub(crate) const RISING: f64 = 0.25;
-    /// What growth must exceed on the first day, as a multiple of that rise.
-    pub(crate) const OUTPACE: f64 = 1.5;
-    /// Share of floors that are records, for growth to be called clean.
-    pub(crate) const CLEAN: f64 = 0.9;
-    /// Levels that growth must gain within the horizon, ...
-    pub(crate) const LEVELS: f64 = 4.0;
-    /// ... and clean growth, where nothing else tells what is much.
-    pub(crate) const LEVELS_TRUSTED: f64 = 1.0;
-    /// Live heap: the least collections that show a trend.
-    pub(crate) const POINTS: usize = 5;
-    /// Hours of a life before a few collections are believed, or a process that doubles far from any limit: at first it warms up.
-    pub(crate) const GROWN_UP_HOURS: f64 = 1.0;
-    /// Live heap: below this many collections the growth must be large and the resident set must follow.
-    pub(crate) const FEW: usize = 9;
-}
+use crate::window::{View, Window, onset};
 
 /// Ratios beyond this say no more.
 const CEILING: f64 = 3.0;
@@ -95,6 +17,9 @@ const FAILED: f64 = 0.6;
 const HOPELESS: f64 = 0.3;
 /// Least share of a window's blocks that must hold a sample.
 const COVERED: f64 = 0.6;
+
+/// Blocks within which the newest points of any window lie.
+const NEWEST: usize = 20;
 
 /// Points that a window must hold in any case.
 const LEAST_POINTS: f64 = 6.0;
@@ -256,7 +181,7 @@ pub(crate) struct Rings<'a> {
 }
 
 /// Lengths of windows in blocks: dense, so that one of them begins near where the growth began. Of fewer than twelve floors no records convince.
-const WINDOWS: [usize; 13] = [12, 14, 16, 18, 20, 22, 24, 28, 32, 36, 40, 44, 48];
+const WINDOWS: [usize; 8] = [12, 14, 17, 20, 24, 30, 38, 48];
 
 /// The best evidence among windows of the last blocks of a ring.
 pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
@@ -265,9 +190,16 @@ pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
     if ring.held() < WINDOWS[0] && context.nature != Nature::Live {
         return best;
     }
+    if !may_matter(ring, context) {
+        return best;
+    }
     let held = Window::of(ring, 0, ring.held());
+    // The shortest window that passes has to hold for the shortest time.
     for n in WINDOWS {
         best = best.or_better(of_window(rings, held.last(n), best.ratio, context));
+        if best.ratio >= 1.0 {
+            break;
+        }
     }
     if context.nature == Nature::Live {
         // Collections are few in a young process: all of its life since the warm-up is a window as well.
@@ -279,9 +211,17 @@ pub(crate) fn best_of(rings: Rings<'_>, context: Context<'_>) -> Evidence {
     best
 }
 
+/// Whether any window of the ring can show growth that counts: nearly every block of a healthy service ends here.
+fn may_matter(ring: &Ring, context: Context<'_>) -> bool {
+    let n_newest = if context.nature == Nature::Live { MAX } else { NEWEST };
+    ring.span(n_newest)
+        .is_some_and(|(lowest, newest)| newest - lowest >= HOPELESS * least_growth_from(lowest, WINDOWS[0], context))
+}
+
 /// The evidence of the last `n` blocks; `None` when they reach into the warm-up or hold too few values.
 ///
-/// Once its ratio falls below `enough` the rest is not worth its cost; below zero nothing is left out.
+/// `None` as well where it does not grow enough to matter. Once its ratio falls below `enough` the rest is not worth its cost;
+/// below zero nothing is left out.
 pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context: Context<'_>) -> Option<Evidence> {
     let (ring, n, points) = (rings.ring, window.n_blocks, window.points);
     let begins_ms = ring.middle_ms(n - 1) - MINUTE_MS * i64::from(ring.minutes) / 2;
@@ -300,8 +240,15 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     if points.len() < least {
         return None;
     }
+    // The cheap gate: nearly every window of a healthy service ends here.
+    let rise = stats::median(&points.floors[points.len() - 3..]) - stats::median(&points.floors[..3]);
+    let least = least_growth(points, context);
+    if enough >= 0.0 && rise < HOPELESS * least {
+        return None;
+    }
     let mut evidence = Evidence {
         ratio: CEILING,
+        least,
         from_ms: ring.middle_ms(window.backs[0]),
         to_ms: ring.middle_ms(window.backs[points.len() - 1]),
         n_blocks: n,
@@ -309,9 +256,6 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
         level: points.floors[0],
         ..Evidence::default()
     };
-    // The cheap gate: nearly every window of a healthy service ends here.
-    let rise = stats::median(&points.floors[points.len() - 3..]) - stats::median(&points.floors[..3]);
-    evidence.least = least_growth(points, context);
     evidence.lower(rise / evidence.least, Test::Amplitude);
     let enough = if enough < 0.0 { 0.0 } else { enough.max(HOPELESS) };
     // ORDER: by cost. The quadratic test comes last but for those that need its slope.
@@ -341,55 +285,16 @@ pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context
     Some(evidence)
 }
 
-/// A part of a [`Window`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
-    n_blocks: usize,
-    backs: &'a [usize],
-    points: Points<'a>,
-}
-
-/// Floors of `n` blocks, the newest `skip` left out, oldest first; blocks without a sample are left out.
-pub(crate) struct Window {
-    n: usize,
-    backs: [usize; MAX],
-    hours: [f64; MAX],
-    floors: [f64; MAX],
-}
-
-impl Window {
-    pub(crate) fn of(ring: &Ring, skip: usize, n: usize) -> Self {
-        let mut window = Self { n: 0, backs: [0; MAX], hours: [0.0; MAX], floors: [0.0; MAX] };
-        let block_hours = f64::from(ring.minutes) / 60.0;
-        for back in (skip..(skip + n).min(ring.held())).rev() {
-            if let Some(floor) = ring.get(back) {
-                window.backs[window.n] = back;
-                window.hours[window.n] = (skip + n - 1 - back) as f64 * block_hours;
-                window.floors[window.n] = floor;
-                window.n += 1;
-            }
-        }
-        window
-    }
-
-    /// The newest `n` blocks, where none was skipped.
-    pub(crate) fn last(&self, n: usize) -> View<'_> {
-        let from = self.backs[..self.n].partition_point(|back| *back >= n);
-        let points = self.points().slice(from..self.n);
-        View { n_blocks: n, backs: &self.backs[from..self.n], points }
-    }
-
-    pub(crate) fn points(&self) -> Points<'_> {
-        Points { hours: &self.hours[..self.n], floors: &self.floors[..self.n] }
-    }
-}
-
 fn least_growth(points: Points<'_>, context: Context<'_>) -> f64 {
-    let level = points.floors[0];
+    least_growth_from(points.floors[0], points.len(), context)
+}
+
+/// The least growth from `level` that counts, in a window of `n` points.
+fn least_growth_from(level: f64, n: usize, context: Context<'_>) -> f64 {
     if context.nature == Nature::Count {
         return (level * threshold::OF_COUNT).max(threshold::COUNT);
     }
-    let few = context.few(points.len());
+    let few = context.few(n);
     let of_level = if few { threshold::OF_LEVEL_FEW } else { threshold::OF_LEVEL };
     let of_limit = context.limit.unwrap_or(0.0) * threshold::OF_LIMIT;
     (level * of_level).max(context.resident * of_level).max(of_limit).max(1.0)
@@ -526,24 +431,6 @@ fn straighter_by_request(window: View<'_>, minutes: u32, context: Context<'_>, t
     }
 }
 
-/// Blocks since the growth of the last `n` began, `n` at least: where a level and then a line fit best. O(n²) in the ring's length.
-fn onset(held: &Window, n: usize) -> usize {
-    let all = held.points();
-    let (mut least, mut n_best) = (f64::INFINITY, n);
-    let (mut level, mut about_level) = (0.0, 0.0);
-    for (place, floor) in all.floors.iter().enumerate().take_while(|(place, _)| held.backs[*place] + 1 >= n) {
-        let squares = about_level + Line::squares(all.slice(place..all.len()));
-        if squares < least {
-            (least, n_best) = (squares, held.backs[place] + 1);
-        }
-        // Welford's update of the mean and the squares about it.
-        let off = floor - level;
-        level += off / (place + 1) as f64;
-        about_level += off * (floor - level);
-    }
-    n_best
-}
-
 /// As much time before a window of `n` blocks, warm-up left out: from its own ring, or in coarser blocks where that no longer holds it.
 fn window_before(rings: Rings<'_>, n: usize, context: Context<'_>) -> (Window, u32) {
     let Rings { ring, coarser, .. } = rings;
@@ -607,9 +494,9 @@ fn test_horizon(evidence: &mut Evidence, window: View<'_>, minutes: u32, young: 
     evidence.lower(evidence.horizon / evidence.hours_left, Test::Horizon);
 }
 
-/// The same of twice the rise, before the slope is known: what fails this fails that.
+/// The same of half as much again as the rise, before the slope is known: what fails this fails that.
 fn test_horizon_roughly(evidence: &mut Evidence, rise: f64, context: Context<'_>) {
-    let ratio = horizon(evidence.hours()) * 2.0 * rise / far(evidence, context);
+    let ratio = horizon(evidence.hours()) * 1.5 * rise / far(evidence, context);
     if context.nature != Nature::Count && ratio < 1.0 {
         evidence.lower(ratio, Test::Horizon);
     }

@@ -13,8 +13,10 @@ mod load;
 mod past;
 mod ring;
 mod stats;
+mod threshold;
 mod track;
 mod tuning;
+mod window;
 
 pub use checkpoint::CheckpointError;
 pub use detector::Detector;

@@ -2,7 +2,7 @@
 
 use crate::ring::Ring;
 use crate::stats::{Line, MAX, Points};
-use crate::track::SCALES;
+use crate::track::{SCALES, observe_rings};
 
 /// A counter of requests: how many came in each block, on several time scales.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +26,7 @@ impl Load {
             None => 0.0,
         };
         self.last = Some(count);
-        for ring in &mut self.rings {
-            ring.observe_sum(at_ms, served as f32);
-        }
+        observe_rings(&mut self.rings, at_ms, served as f32, Ring::observe_sum);
     }
 
     fn ring(&self, minutes: u32) -> Option<&Ring> {

@@ -256,28 +256,35 @@ fn sign(value: f64) -> f64 {
     }
 }
 
-/// Variance of Mann and Kendall's S under independence, corrected for ties. O(n²).
+/// Variance of Mann and Kendall's S under independence, corrected for ties. O(n log n).
 fn mann_kendall_variance(floors: &[f64]) -> f64 {
+    let mut sorted = [0.0_f64; MAX];
+    let sorted = &mut sorted[..floors.len()];
+    sorted.copy_from_slice(floors);
+    sorted.sort_unstable_by(f64::total_cmp);
     let n = floors.len() as f64;
-    let mut ties = 0.0;
-    for (place, floor) in floors.iter().enumerate() {
-        let same = floors.iter().filter(|other| *other == floor).count() as f64;
-        let first = floors[..place].iter().all(|other| other != floor);
-        if first && same > 1.0 {
-            ties += same * (same - 1.0) * (2.0 * same + 5.0);
-        }
-    }
+    let tied = |same: f64| same * (same - 1.0) * (2.0 * same + 5.0);
+    let ties: f64 = sorted.chunk_by(|a, b| a == b).map(|same| tied(same.len() as f64)).sum();
     ((n * (n - 1.0) * (2.0 * n + 5.0) - ties) / 18.0).max(0.0)
 }
 
 /// How much autocorrelation of the residuals' ranks inflates the variance of S; at least 1. O(n²).
 fn hamed_rao_factor(residuals: &[f64]) -> f64 {
     let n = residuals.len();
+    let mut order = [(0.0_f64, 0_usize); MAX];
+    let order = &mut order[..n];
+    for (place, residual) in residuals.iter().enumerate() {
+        order[place] = (*residual, place);
+    }
+    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let mut ranks = [0.0_f64; MAX];
-    for (place, rank) in ranks[..n].iter_mut().enumerate() {
-        for other in residuals {
-            *rank += f64::from(*other < residuals[place]) + 0.5 * f64::from(*other == residuals[place]);
+    let mut below = 0;
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        let rank = below as f64 + 0.5 * same.len() as f64;
+        for (_, place) in same {
+            ranks[*place] = rank;
         }
+        below += same.len();
     }
     let ranks = &ranks[..n];
     let mean = ranks.iter().sum::<f64>() / n as f64;

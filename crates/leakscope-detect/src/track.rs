@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use crate::evidence::{self, Context, Evidence, Nature, Rings, Test, Window};
+use crate::evidence::{self, Context, Evidence, Nature, Rings, Test};
 use crate::ring::{MINUTE_MS, Ring};
 use crate::stats::{MAX, Points};
 use crate::tuning::Tuning;
+use crate::window::Window;
 
 /// Lengths of blocks in minutes, from seconds-fast leaks to leaks of months.
 pub(crate) const SCALES: [u32; 6] = [1, 5, 15, 60, 360, 1_440];
+
+/// Blocks for which the other scales rest meanwhile.
+const OTHERS_REST: u32 = 8;
+/// Blocks of each scale for which an alarm rests between two looks.
+const LEAST_REST: [u32; SCALES.len()] = [5, 2, 1, 1, 1, 1];
 
 /// Places in [`SCALES`].
 const FIVE_MINUTES: usize = 1;
@@ -71,7 +77,7 @@ impl Track {
         let fresh = if context.nature == Nature::Live && value == self.last { f64::NAN } else { value };
         self.last = value;
         self.sparse = context.nature == Nature::Live;
-        let closed = self.rings.each_mut().map(|ring| ring.observe_floor(at_ms, fresh as f32));
+        let closed = observe_rings(&mut self.rings, at_ms, fresh as f32, Ring::observe_floor);
         if closed[FIVE_MINUTES] {
             let floor = self.rings[FIVE_MINUTES].get(0).unwrap_or(value);
             self.excess = (self.open_peak - floor).max(self.excess * 0.99);
@@ -86,8 +92,9 @@ impl Track {
             self.tops.observe_top(self.rings[HOURS].middle_ms(0), floor as f32);
         }
         self.open_peak = self.open_peak.max(value);
+        let alarm = self.best(at_ms, context.tuning);
         for scale in (0..SCALES.len()).filter(|scale| closed[*scale]) {
-            if self.stands(scale, at_ms, context.tuning) {
+            if self.rests(scale, &alarm) {
                 continue;
             }
             let best = evidence::best_of(self.rings(scale), context);
@@ -104,11 +111,11 @@ impl Track {
         closed.contains(&true)
     }
 
-    /// Whether evidence that has held long enough need not be looked at again yet: an eighth of its window changes little.
-    fn stands(&self, scale: usize, at_ms: i64, tuning: Tuning) -> bool {
-        let finding = Finding::of(scale, self.held[scale], at_ms, self.sparse, tuning);
-        let rest = u32::from(finding.held.n_blocks / 8).max(1);
-        finding.score >= 1.0 && !self.rings[scale].n_closed.is_multiple_of(rest)
+    /// Whether a scale need not be looked at yet while an alarm stands: an eighth of its window changes little, nor do a few minutes,
+    /// and the other scales say the same.
+    fn rests(&self, scale: usize, alarm: &Finding) -> bool {
+        let of_window = if scale == alarm.scale { u32::from(alarm.held.n_blocks / 8) } else { OTHERS_REST };
+        alarm.score >= 1.0 && !self.rings[scale].n_closed.is_multiple_of(of_window.max(LEAST_REST[scale]))
     }
 
     fn rings(&self, scale: usize) -> Rings<'_> {
@@ -177,6 +184,27 @@ impl Track {
     }
 }
 
+/// Shows a value to the finest ring, and what that closes to the next: a block of each scale is made of whole blocks of the one before.
+/// Which rings closed a block.
+pub(crate) fn observe_rings(
+    rings: &mut [Ring; SCALES.len()],
+    at_ms: i64,
+    value: f32,
+    observe: fn(&mut Ring, i64, f32) -> bool,
+) -> [bool; SCALES.len()] {
+    let mut closed = [false; SCALES.len()];
+    let mut opened = rings[0].opened();
+    closed[0] = observe(&mut rings[0], at_ms, value);
+    for scale in 1..SCALES.len() {
+        let (true, Some((block_ms, block))) = (closed[scale - 1], opened) else { break };
+        let ring = &mut rings[scale];
+        observe(ring, block_ms, block);
+        opened = ring.opened();
+        closed[scale] = observe(ring, at_ms, f32::NAN);
+    }
+    closed
+}
+
 /// What a few values say: from first to last, and how consistently.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rise {
@@ -231,6 +259,6 @@ impl Finding {
 
     /// Whether too few collections speak to be believed alone.
     pub(crate) fn few(&self) -> bool {
-        usize::from(self.held.n_points) < evidence::threshold::FEW
+        usize::from(self.held.n_points) < crate::threshold::FEW
     }
 }

@@ -45,7 +45,10 @@ fn every_leak_is_found_before_35_percent_of_its_time_to_the_limit() {
             // A heap that shows garbage only must double before it is believed; and a trend must come out of slow noise;
             // and a few collections of a young process are not believed.
             let most = match scenario.name {
-                "on saw-tooth, no live" | "on saw-tooth, pages kept" | "linear, ar(0.9)" => 0.55,
+                "on saw-tooth, no live"
+                | "on saw-tooth, live shown"
+                | "on saw-tooth, pages kept"
+                | "linear, ar(0.9)" => 0.55,
                 "per request, diurnal" => 0.45,
                 _ => 0.35,
             };
