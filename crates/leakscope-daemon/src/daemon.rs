@@ -111,7 +111,8 @@ impl Daemon {
         let store = Arc::new(Store::open(&storage)?);
         let (listener, address) = bind(listen).await?;
         let time_scale = settings.time_scale.unwrap_or(config.detection.time_scale);
-        let tuning = Tuning::for_false_alarms(config.detection.false_alarms_per_1000_service_days);
+        let false_alarms = config.detection.false_alarms_per_1000_service_days;
+        let tuning = Tuning::for_false_alarms(false_alarms);
         let engine_config = EngineConfig { time_scale, tuning, ..EngineConfig::default() };
         let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config, clock::now())?)));
         let (events, inbox) = std::sync::mpsc::channel();
@@ -148,6 +149,7 @@ impl Daemon {
             reload: reload.clone(),
             fleet: fleet_status,
             started_at,
+            false_alarms,
             access,
         });
         let fleet =

@@ -12,6 +12,8 @@ pub struct Status {
     pub started_at: String,
     /// How many seconds of the detector's clock one real second counts; 1 outside of demonstrations and recordings.
     pub time_scale: f64,
+    /// How sure its detectors must be: so many false alarms a thousand days of one service may have.
+    pub false_alarms_per_1000_service_days: f64,
     /// Targets known.
     pub targets: u32,
     /// Targets whose last scrape succeeded.

@@ -54,6 +54,8 @@ pub(crate) struct ApiState {
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
     pub(crate) fleet: watch::Receiver<FleetStatus>,
     pub(crate) started_at: Timestamp,
+    /// `detection.false_alarms_per_1000_service_days` as it was at the start.
+    pub(crate) false_alarms: f64,
     pub(crate) access: Access,
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn status_dto(state: &ApiState) -> wire::Status {
         version: env!("CARGO_PKG_VERSION").into(),
         started_at: wire::rfc3339(state.started_at),
         time_scale,
+        false_alarms_per_1000_service_days: state.false_alarms,
         targets: targets as u32,
         targets_up: targets_up as u32,
         services,

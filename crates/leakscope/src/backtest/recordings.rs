@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use leakscope_engine::{EngineConfig, Tuning};
+
 use super::plot::{Clock, Subject};
 use super::replay::{Replay, Replayed};
 use super::rows::{Oddities, ReadError, Rows};
@@ -32,6 +34,8 @@ impl Recorded {
 pub(crate) struct Reading {
     /// Multiplies every time.
     pub(crate) time_scale: f64,
+    /// How sure the detector must be.
+    pub(crate) tuning: Tuning,
     /// Rows from the first one that is later are not read; in seconds of the file.
     pub(crate) until_s: Option<f64>,
     /// Whether a picture is drawn of each.
@@ -77,10 +81,10 @@ fn take<'a>(files: &'a [PathBuf], next: &AtomicUsize) -> Option<(usize, &'a Path
 }
 
 fn replay(path: &Path, reading: Reading) -> Result<Recorded, ReadError> {
-    let Reading { time_scale, until_s, drawn } = reading;
+    let Reading { time_scale, tuning, until_s, drawn } = reading;
     let mut rows = Rows::open(path, time_scale)?;
     // The rows' times are multiplied already, so the detector's clock is theirs.
-    let mut replay = Replay::new(1.0, drawn);
+    let mut replay = Replay::new(EngineConfig { tuning, ..EngineConfig::default() }, drawn);
     let until_s = until_s.map_or(f64::INFINITY, |until_s| until_s * time_scale);
     while let Some((time_s, readings)) = rows.next()?.filter(|(time_s, _)| *time_s <= until_s) {
         replay.observe(time_s, readings);

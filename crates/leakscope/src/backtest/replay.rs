@@ -52,10 +52,10 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// The detector's clock runs `time_scale` times as fast as that of the samples. With `traced` it gathers what a plot shows.
-    pub(crate) fn new(time_scale: f64, traced: bool) -> Self {
+    /// With `traced` it gathers what a plot shows.
+    pub(crate) fn new(config: EngineConfig, traced: bool) -> Self {
         Self {
-            engine: Engine::new(EngineConfig { time_scale, ..EngineConfig::default() }, Restored::default()),
+            engine: Engine::new(config, Restored::default()),
             target: recorded_target(),
             effects: Vec::new(),
             so_far: Replayed {

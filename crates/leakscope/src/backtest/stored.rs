@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use leakscope_engine::EngineConfig;
 use leakscope_model::{Readings, Signal};
 use leakscope_wire::{Samples, Target};
 
@@ -20,8 +21,8 @@ const NAMES_SHOWN: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) remote: Remote,
-    /// How much faster the detector's clock runs than the real one.
-    pub(crate) time_scale: f64,
+    /// How the daemon's detectors are set, or as it is wished.
+    pub(crate) config: EngineConfig,
     /// From where on samples are read; from the oldest that is kept without.
     pub(crate) since: Option<Since>,
     /// Later samples are not read; Unix seconds.
@@ -51,7 +52,7 @@ impl Stored {
     /// # Errors
     /// When the daemon does not answer.
     pub(crate) async fn replay(&mut self, name: &str, target: &Target) -> Result<Recorded, Failure> {
-        let mut replay = Replay::new(self.time_scale, self.drawn);
+        let mut replay = Replay::new(self.config, self.drawn);
         let start_s = self.start_of(target);
         let (mut cursor, mut newest) = (String::new(), None);
         loop {
@@ -67,7 +68,7 @@ impl Stored {
             let Some(next) = page.next_cursor else { break };
             cursor = next;
         }
-        let subject = Subject { name, clock: Clock::Unix, time_scale: self.time_scale };
+        let subject = Subject { name, clock: Clock::Unix, time_scale: self.config.time_scale };
         Ok(Recorded::of(replay.finish(), Oddities::default(), subject))
     }
 

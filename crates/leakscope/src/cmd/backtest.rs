@@ -5,6 +5,7 @@ mod report;
 
 use std::path::PathBuf;
 
+use leakscope_engine::{EngineConfig, Tuning};
 use leakscope_model::Timestamp;
 use leakscope_wire::rfc3339;
 
@@ -57,6 +58,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = parse_time_scale)]
     time_scale: Option<f64>,
 
+    /// How sure the detector must be: so many false alarms a thousand days of one service may have, 0.01 to 100. By default 1, of a
+    /// daemon's store as its configuration says
+    #[arg(long, value_name = "N", value_parser = parse_false_alarms)]
+    false_alarms: Option<f64>,
+
     /// Draws every series into this folder, one SVG each
     #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
@@ -83,6 +89,11 @@ fn long_about() -> String {
 fn parse_time_scale(text: &str) -> Result<f64, String> {
     let found: Option<f64> = text.parse().ok();
     found.filter(|scale| scale.is_finite() && *scale > 0.0).ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+fn parse_false_alarms(text: &str) -> Result<f64, String> {
+    let found: Option<f64> = text.parse().ok();
+    found.filter(|rate| (0.01..=100.0).contains(rate)).ok_or_else(|| "expected a number from 0.01 to 100".to_owned())
 }
 
 pub(crate) async fn run(args: &Args) -> Result<Exit, Failure> {
@@ -115,7 +126,12 @@ fn of_files(args: &Args) -> Result<Judged, Failure> {
     let files = backtest::find(&args.paths).map_err(|error| Failure::usage(error.to_string()))?;
     let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     let mut plots = Plots::into(args.plot.as_deref(), &names)?;
-    let reading = Reading { time_scale: args.time_scale.unwrap_or(1.0), until_s: args.at, drawn: args.plot.is_some() };
+    let reading = Reading {
+        time_scale: args.time_scale.unwrap_or(1.0),
+        tuning: args.false_alarms.map(Tuning::for_false_alarms).unwrap_or_default(),
+        until_s: args.at,
+        drawn: args.plot.is_some(),
+    };
     let progress = output::Progress::new();
     let answers = backtest::replay_all(&files, reading, |index, n_done, answer| {
         progress.show(&format!("{n_done} of {} files", files.len()));
@@ -148,11 +164,14 @@ async fn of_store(args: &Args, server: &str) -> Result<Judged, Failure> {
         (server, _) => server.to_owned(),
     };
     let mut remote = Remote::at(&server, args.token_file.as_deref())?;
-    let time_scale = match args.time_scale {
-        Some(time_scale) => time_scale,
-        None => remote.status().await?.time_scale,
+    let status = remote.status().await?;
+    let false_alarms = args.false_alarms.unwrap_or(status.false_alarms_per_1000_service_days);
+    let config = EngineConfig {
+        time_scale: args.time_scale.unwrap_or(status.time_scale),
+        tuning: Tuning::for_false_alarms(false_alarms),
+        ..EngineConfig::default()
     };
-    let mut stored = Stored { remote, time_scale, since: args.since, until_s: args.at, drawn: args.plot.is_some() };
+    let mut stored = Stored { remote, config, since: args.since, until_s: args.at, drawn: args.plot.is_some() };
     let targets = stored.targets(&args.target).await?;
     let names: Vec<String> = targets.iter().map(|(name, _)| name.clone()).collect();
     let mut judged = Judged { series: Vec::new(), n_unreadable: 0, plots: Plots::into(args.plot.as_deref(), &names)? };

@@ -239,6 +239,21 @@ fn missing_files_and_empty_folders_are_named() {
 }
 
 #[test]
+fn the_fewer_false_alarms_are_allowed_the_later_the_true_one_comes() {
+    let folder = folder(&[("leak.csv", recording(leaking).as_bytes())]);
+    let raised_s = |rate: &str| {
+        let report = json(folder.path(), &["backtest", "leak.csv", "--format", "json", "--false-alarms", rate]);
+        report["series"][0]["alarms"][0]["raised_s"].as_f64().unwrap()
+    };
+    assert!(raised_s("0.01") > raised_s("100"));
+    for rate in ["0", "101", "nan", "few"] {
+        let ran = run(folder.path(), &["backtest", "leak.csv", "--false-alarms", rate]);
+        assert_eq!(ran.exit, 2, "{rate}");
+        assert!(ran.stderr.contains("expected a number from 0.01 to 100"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_wrong_time_scale_is_a_mistake_of_usage() {
     let folder = folder(&[]);
     for scale in ["0", "-1", "nan", "fast"] {

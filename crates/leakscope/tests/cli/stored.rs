@@ -52,10 +52,10 @@ fn answer(mut connection: TcpStream, open: &AtomicBool, scrapes: &AtomicU64) {
     }
 }
 
-/// A daemon for which two minutes pass between two scrapes, and its address.
+/// A daemon for which two minutes pass between two scrapes, surer than others, and its address.
 fn daemon(folder: &Path, page: &str) -> (Running, String) {
     let config = format!(
-        "detection: {{time_scale: 1200}}\nlocal_discovery: {{enabled: false}}\nstorage: {{path: data}}\nscrape_configs:\n- \
+        "detection: {{time_scale: 1200, false_alarms_per_1000_service_days: 0.1}}\nlocal_discovery: {{enabled: false}}\nstorage: {{path: data}}\nscrape_configs:\n- \
          {{job_name: shop, scrape_interval: 100ms, static_configs: [{{targets: ['{page}'], labels: {{service: cart}}}}]}}\n"
     );
     fs::write(folder.join("leakscope.yaml"), config).unwrap();
