@@ -178,11 +178,12 @@ impl Detector {
         codec.i64(&mut self.life_began_ms)?;
         codec.option(&mut self.last_ms, Codec::i64)?;
         codec.f64(&mut self.resident)?;
-        codec.f64(&mut self.heap_max)?;
+        codec.f64(&mut self.heap_pages)?;
         codec.option(&mut self.below_since_ms, Codec::i64)?;
         codec.u32(&mut self.n_grown)?;
         self.past.visit(codec)?;
-        codec.flag(&mut self.recurs)
+        codec.flag(&mut self.recurs)?;
+        codec.flag(&mut self.began_by_drop)
     }
 }
 
@@ -209,7 +210,9 @@ impl Track {
         for ring in &mut self.rings {
             ring.visit(codec)?;
         }
-        self.tops.visit(codec)?;
+        for top in &mut self.tops {
+            top.visit(codec)?;
+        }
         for held in &mut self.held {
             held.visit(codec)?;
         }

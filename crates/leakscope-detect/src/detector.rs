@@ -4,7 +4,7 @@ use leakscope_model::{Readings, Reason, Signal, State, Timestamp, Verdict};
 
 use crate::combine::{self, Candidate, Cap};
 use crate::evidence::{Context, Nature, SUSPECTED};
-use crate::life::Life;
+use crate::life::{End, Life};
 use crate::load::Load;
 use crate::past::Past;
 use crate::ring::MINUTE_MS;
@@ -63,6 +63,12 @@ const EARLY_BLOCKS: u32 = 32;
 const EARLY_HOURS_LEFT: f64 = 0.5;
 /// How long a process must have been seen for its level to count as settled, in milliseconds.
 const SETTLED_MS: i64 = 120 * MINUTE_MS;
+/// Part of its limit at which a process is taken to have died of it.
+const MET: f64 = 0.85;
+/// How long a process may come up to the level of others, in milliseconds.
+const COMING_UP_MS: i64 = 120 * MINUTE_MS;
+/// Part of the resident set that must fall at once for pages of the heap to have gone back to the system.
+const RETURNED: f64 = 0.03;
 /// How often a life is compared with those before it, in minutes.
 const RECURS_MINUTES: i64 = 15;
 /// The e-value at the alarm boundary, as a power of ten.
@@ -93,8 +99,10 @@ pub struct Detector {
     pub(crate) last_ms: Option<i64>,
     /// The last resident set; 0 before the first.
     pub(crate) resident: f64,
-    /// The most that the heap used in this life.
-    pub(crate) heap_max: f64,
+    /// The most of the resident set that the managed heap may account for.
+    pub(crate) heap_pages: f64,
+    /// Whether nothing but a drop of its memory tells this life from the one before.
+    pub(crate) began_by_drop: bool,
     /// Since when the evidence of a leak has been below [`OVER`].
     pub(crate) below_since_ms: Option<i64>,
     /// Earlier lives that ended while they leaked.
@@ -118,7 +126,8 @@ impl Default for Detector {
             life_began_ms: 0,
             last_ms: None,
             resident: 0.0,
-            heap_max: 0.0,
+            heap_pages: 0.0,
+            began_by_drop: false,
             below_since_ms: None,
             n_grown: 0,
             past: Past::default(),
@@ -163,14 +172,14 @@ impl Detector {
         let at_ms = at.as_millis();
         let before = self.state;
         match self.last_ms {
-            Some(last) if at_ms < last.saturating_sub(CLOCK_BACK_MS) => self.begin_life(at_ms),
+            Some(last) if at_ms < last.saturating_sub(CLOCK_BACK_MS) => self.begin_life(at_ms, End::Process),
             Some(last) if at_ms <= last => return false,
             Some(_) => {}
             None => self.life_began_ms = at_ms,
         }
         self.last_ms = Some(at_ms);
-        if self.life.observe(readings) {
-            self.begin_life(at_ms);
+        if let Some(end) = self.life.observe(readings) {
+            self.begin_life(at_ms, end);
         }
         if let Some(limit) = readings.get(Signal::Limit) {
             self.limit = Some(limit);
@@ -238,23 +247,30 @@ impl Detector {
         MEMORY.iter().find_map(|role| Some((*role, self.track(*role)?)))
     }
 
-    fn begin_life(&mut self, at_ms: i64) {
-        self.remember_life();
+    fn begin_life(&mut self, at_ms: i64, end: End) {
+        self.remember_life(end);
+        self.began_by_drop = end == End::Drop;
         self.tracks = Default::default();
         self.load = Load::default();
         self.state = State::TooEarly;
         self.score = 0.0;
         self.recurs = false;
         self.resident = 0.0;
-        self.heap_max = 0.0;
+        self.heap_pages = 0.0;
         self.below_since_ms = None;
         self.life_began_ms = at_ms;
         self.last_ms = Some(at_ms);
     }
 
     /// Adds the life that ends to the past. One that leaked had its alarm, and its level is no measure.
-    fn remember_life(&mut self) {
-        if self.state == State::Leaking {
+    ///
+    /// Memory that fell without having met its limit, and nothing else that tells of a new process, may have been collected: what it fell from
+    /// is then a level to live at.
+    fn remember_life(&mut self, end: End) {
+        let died = self.limit.is_some_and(|limit| self.resident >= MET * limit);
+        if end == End::Drop && !died {
+            self.past.settled = self.past.settled.max(self.resident);
+        } else if self.state == State::Leaking {
             self.n_grown = self.n_grown.saturating_add(1);
             return;
         }
@@ -267,8 +283,13 @@ impl Detector {
 
     /// `true` when a block closed on any track.
     fn observe_tracks(&mut self, at_ms: i64, readings: &Readings) -> bool {
-        self.resident = resident(readings).unwrap_or(self.resident);
-        self.heap_max = self.heap_max.max(readings.get(Signal::HeapUsed).unwrap_or(0.0));
+        let resident = resident(readings).unwrap_or(self.resident);
+        let returned = self.resident - resident;
+        if returned > RETURNED * self.resident {
+            self.heap_pages -= returned;
+        }
+        self.heap_pages = self.heap_pages.max(readings.get(Signal::HeapUsed).unwrap_or(0.0));
+        self.resident = resident;
         let mut closed = false;
         for role in Role::ALL {
             let Some(value) = self.value_of(role, readings) else { continue };
@@ -287,15 +308,15 @@ impl Detector {
 
     /// The value that stands for a role in one scrape.
     ///
-    /// Native memory is what is resident beyond the heap that the runtime has obtained, or beyond the most that it has ever used:
-    /// pages that garbage once touched may stay resident. It can be negative, since not all of that heap need be resident.
+    /// Native memory is what is resident beyond the heap that the runtime has obtained, or beyond the most that it has used since it last
+    /// gave pages back: what garbage once touched may stay resident. It can be negative, since not all of that heap need be resident.
     fn value_of(&self, role: Role, readings: &Readings) -> Option<f64> {
         match role {
             Role::Live => readings.get(Signal::HeapAfterGc),
             Role::Heap => readings.get(Signal::HeapUsed),
             Role::External => readings.get(Signal::External),
             Role::Native => {
-                let used = readings.get(Signal::HeapUsed).map(|_| self.heap_max);
+                let used = readings.get(Signal::HeapUsed).map(|_| self.heap_pages);
                 Some(resident(readings)? - readings.get(Signal::HeapCommitted).or(used)?)
             }
             Role::Resident => resident(readings),
@@ -316,6 +337,11 @@ impl Detector {
             resident: self.resident,
             load: &self.load,
             settled: if MEMORY.contains(&role) { self.past.settled } else { 0.0 },
+            coming_up_until_ms: if self.began_by_drop {
+                i64::MAX
+            } else {
+                self.life_began_ms.saturating_add(COMING_UP_MS)
+            },
             tuning: self.tuning,
         }
     }
@@ -436,7 +462,11 @@ impl Detector {
                     None => Some(Cap::NoCollection),
                 },
                 // No collection is ever shown. Between two of them a heap grows to twice its size and seldom beyond.
-                (None, Some(heap)) => (heap.floor() < 2.0 * heap.lowest).then_some(Cap::NoCollection),
+                (None, Some(heap)) if heap.floor() < 2.0 * heap.lowest => Some(Cap::NoCollection),
+                (None, Some(heap)) => {
+                    let follows = follows(heap, self.track(role)?, finding, CONCORDANT);
+                    (role == Role::Resident && !follows).then_some(Cap::Flat(Signal::HeapUsed))
+                }
             },
         }
     }

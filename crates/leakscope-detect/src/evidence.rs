@@ -27,9 +27,6 @@ const LEAST_POINTS: f64 = 6.0;
 /// Points that the time before a window must show, to be compared with it.
 const LEAST_BEFORE: usize = 6;
 
-/// How old a process may be to be still coming up to the level of the others, in milliseconds.
-const COMING_UP_MS: i64 = 120 * MINUTE_MS;
-
 /// Days back that a floor must be new in: a week and the day before.
 const DAYS: usize = 8;
 
@@ -147,6 +144,8 @@ pub(crate) struct Context<'a> {
     pub(crate) load: &'a Load,
     /// The level that earlier lives and replicas live at without leaking; 0 where none is known.
     pub(crate) settled: f64,
+    /// Windows that begin before this may be of a process that comes up to that level.
+    pub(crate) coming_up_until_ms: i64,
     pub(crate) tuning: Tuning,
 }
 
@@ -172,10 +171,10 @@ pub(crate) struct Rings<'a> {
     pub(crate) ring: &'a Ring,
     /// The next coarser scale, or the same again where there is none.
     pub(crate) coarser: &'a Ring,
-    /// Two days in hours, or the same scale where it is coarser still.
-    pub(crate) past: &'a Ring,
-    /// The highest hourly floor of each day.
-    pub(crate) tops: &'a Ring,
+    /// The highest floor over five minutes of each hour, for two days.
+    pub(crate) hours: &'a Ring,
+    /// The same of each day.
+    pub(crate) days: &'a Ring,
     /// Twelve hours in quarters: all of a young life.
     pub(crate) life: &'a Ring,
 }
@@ -316,7 +315,9 @@ fn test_load(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, contex
         let floors = Window::of(ring, 0, n);
         let floors = floors.points().floors;
         let (first, last) = (floors.first_chunk::<3>()?, floors.last_chunk::<3>()?);
-        let growth = stats::median(last) / stats::median(first).max(evidence.least) - 1.0;
+        // A small heap in a large process multiplies with the first requests.
+        let level = stats::median(first).max(evidence.least).max(context.resident / 4.0);
+        let growth = (stats::median(last) - stats::median(first)) / level;
         Some(growth / (threshold::OUTPACE * rise))
     };
     for ratio in [outpaces(rings.ring, evidence.n_blocks), outpaces(rings.life, life)].into_iter().flatten() {
@@ -341,6 +342,7 @@ fn test_records(evidence: &mut Evidence, points: Points<'_>, young: bool, contex
         _ if young => 1.0,
         Nature::Unused => threshold::EVEN_UNUSED,
         Nature::Resident => threshold::EVEN_RESIDENT,
+        Nature::Live if !context.few(points.len()) => threshold::EVEN_LIVE,
         Nature::Live | Nature::Heap | Nature::Exact | Nature::Count => return,
     };
     evidence.lower(f64::from(evidence.n_records) / (points.len() - 1) as f64 / even, Test::Records);
@@ -462,19 +464,21 @@ fn pace(points: Points<'_>, before: Points<'_>) -> Pace {
 /// The newest floors must stand above all that came before the last quarter of the window, and a good part of the rise above all that came
 /// before the window: what each day or each week brings is no growth.
 fn test_novelty(evidence: &mut Evidence, points: Points<'_>, rings: Rings<'_>, context: Context<'_>) {
-    let Rings { ring, past, tops, .. } = rings;
+    let Rings { ring, hours, days, .. } = rings;
     let n = evidence.n_blocks;
     let newest = stats::median(&points.floors[points.len() - 3..]);
     let within = points.floors[..points.len() * 3 / 4].iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let before = (n..ring.held()).filter_map(|back| ring.get(back));
-    let n_past = (n as u32 * ring.minutes).div_ceil(past.minutes) as usize;
-    let before = before.chain((n_past..past.held()).filter_map(|back| past.get(back)));
-    let days = (0..tops.held().min(DAYS)).filter(|back| tops.end_ms(*back) <= evidence.from_ms);
-    let before = before.chain(days.filter_map(|back| tops.get(back)));
+    let tops = |ring: &Ring, n: usize| {
+        let before = (0..ring.held().min(n)).filter(|back| ring.end_ms(*back) <= evidence.from_ms);
+        before.filter_map(|back| ring.get(back)).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let before = before.fold(tops(hours, MAX).max(tops(days, DAYS)), f64::max);
     let rise = newest - stats::median(&points.floors[..3]);
-    let new = newest - before.fold(f64::NEG_INFINITY, f64::max) >= threshold::NEW * rise;
+    let part = if ring.minutes == 1 { threshold::NEW_FINEST } else { threshold::NEW };
+    let new = newest - before >= part * rise;
     // A young process comes up to the level that others live at.
-    let coming_up = newest <= context.settled && evidence.from_ms < context.began_ms + COMING_UP_MS;
+    let coming_up = newest <= context.settled && evidence.from_ms < context.coming_up_until_ms;
     if newest <= within || !new || coming_up || !stats::quintiles_rise(points.floors) {
         evidence.lower(FAILED, Test::Novelty);
     }

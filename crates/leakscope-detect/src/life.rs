@@ -12,25 +12,34 @@ pub(crate) struct Life {
     pub(crate) n_ended: u32,
 }
 
+/// What showed that a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its start time or its counter.
+    Process,
+    /// Memory that fell to less than half: a new process, or a collection.
+    Drop,
+}
+
 /// Exporters that derive the start from the uptime are off by a second either way.
 const START_TIME_JITTER_S: f64 = 2.5;
 /// A process that kept its memory would not halve it between two scrapes.
 const DROP: f64 = 0.5;
 
 impl Life {
-    /// Takes one scrape; `true` when it belongs to a new process.
+    /// Takes one scrape; how the life before ended when it belongs to a new process.
     ///
     /// The start time decides where there is one; else a counter of requests that fell to less than half, or a resident set that did.
-    pub(crate) fn observe(&mut self, readings: &Readings) -> bool {
+    pub(crate) fn observe(&mut self, readings: &Readings) -> Option<End> {
         let start_time = readings.get(Signal::StartTime);
         let requests = readings.get(Signal::Requests);
         let resident = readings.get(Signal::AnonRss).or(readings.get(Signal::Rss));
         let fell = |before: Option<f64>, now: Option<f64>| matches!((before, now), (Some(before), Some(now)) if now < before * DROP);
-        let ended = match (self.start_time, start_time) {
-            (Some(before), Some(now)) => (now - before).abs() > START_TIME_JITTER_S,
+        let (ended, how) = match (self.start_time, start_time) {
+            (Some(before), Some(now)) => ((now - before).abs() > START_TIME_JITTER_S, End::Process),
             _ => match (self.requests, requests) {
-                (Some(_), Some(_)) => fell(self.requests, requests),
-                _ => fell(self.resident, resident),
+                (Some(_), Some(_)) => (fell(self.requests, requests), End::Process),
+                _ => (fell(self.resident, resident), End::Drop),
             },
         };
         if ended {
@@ -39,7 +48,7 @@ impl Life {
         self.start_time = start_time.or(self.start_time);
         self.requests = requests.or(self.requests);
         self.resident = resident.or(self.resident);
-        ended
+        ended.then_some(how)
     }
 }
 
@@ -62,7 +71,7 @@ mod tests {
         for (before, now, restarted) in cases {
             let mut life = Life::default();
             life.observe(&before.iter().copied().collect());
-            assert_eq!(life.observe(&now.iter().copied().collect()), restarted, "{before:?} then {now:?}");
+            assert_eq!(life.observe(&now.iter().copied().collect()).is_some(), restarted, "{before:?} then {now:?}");
         }
     }
 }

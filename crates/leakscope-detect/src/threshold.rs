@@ -26,6 +26,8 @@ pub(crate) const PACE_HIGH: f64 = 0.98;
 pub(crate) const PACE_MOST: f64 = 1.6;
 /// Least share of floors that are records where pages that nobody uses would explain the growth.
 pub(crate) const EVEN_UNUSED: f64 = 0.75;
+/// The same of live heap, which follows the load that no counter shows.
+pub(crate) const EVEN_LIVE: f64 = 0.7;
 /// The same of a resident set of which nothing else is known: a JVM's climbs for hours, raggedly, over garbage.
 pub(crate) const EVEN_RESIDENT: f64 = 0.85;
 /// Part of what is left that growth must reach even if it bends as much as it may.
@@ -40,6 +42,8 @@ pub(crate) const REACH_LEVELS: f64 = 1.0;
 pub(crate) const REACH_COUNTS: f64 = 3.0;
 /// Part of the rise that must stand above all that came before the window.
 pub(crate) const NEW: f64 = 0.25;
+/// The same on the finest scale: tops are remembered in floors of five minutes.
+pub(crate) const NEW_FINEST: f64 = 0.5;
 /// Largest single rise over the growth.
 pub(crate) const STEP: f64 = 0.4;
 /// The same where pages that nobody uses would explain the growth: allocators take them by the arena.
@@ -56,8 +60,8 @@ pub(crate) const HORIZON_POWER: f64 = 0.8;
 pub(crate) const HORIZON_YOUNG: f64 = 1.0;
 /// No window sees further than this many times what has been seen of the process: what is young may become anything.
 pub(crate) const HORIZON_LIVES: f64 = 4.0;
-/// Hours after which a day has been seen, and growth can be told from the daily rise of load.
-pub(crate) const DAY: f64 = 26.0;
+/// Hours after which days have been seen, two since one may be a holiday, and growth can be told from the daily rise of load.
+pub(crate) const DAY: f64 = 50.0;
 /// What a window sees on the first day, in lengths of its own, where no requests are counted.
 pub(crate) const HORIZON_BLIND: f64 = 8.0;
 /// Rise of the request rate over a window that counts as one, over where it began.

@@ -41,8 +41,8 @@ pub(crate) struct Held {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Track {
     pub(crate) rings: [Ring; SCALES.len()],
-    /// The highest hourly floor of each day.
-    pub(crate) tops: Ring,
+    /// The highest floor over five minutes of each hour and of each day: what a saw-tooth reaches before it falls.
+    pub(crate) tops: [Ring; 2],
     pub(crate) held: [Held; SCALES.len()],
     pub(crate) last: f64,
     /// Whether a value comes with each collection only.
@@ -59,7 +59,7 @@ impl Default for Track {
     fn default() -> Self {
         Self {
             rings: SCALES.map(Ring::new),
-            tops: Ring::new(SCALES[DAYS]),
+            tops: [Ring::new(SCALES[HOURS]), Ring::new(SCALES[DAYS])],
             held: [Held::default(); SCALES.len()],
             last: f64::NAN,
             sparse: false,
@@ -80,16 +80,15 @@ impl Track {
         let closed = observe_rings(&mut self.rings, at_ms, fresh as f32, Ring::observe_floor);
         if closed[FIVE_MINUTES] {
             let floor = self.rings[FIVE_MINUTES].get(0).unwrap_or(value);
+            let middle_ms = self.rings[FIVE_MINUTES].middle_ms(0);
+            for top in &mut self.tops {
+                top.observe_top(middle_ms, floor as f32);
+            }
             self.excess = (self.open_peak - floor).max(self.excess * 0.99);
             self.open_peak = f64::NEG_INFINITY;
-            if self.rings[FIVE_MINUTES].middle_ms(0) >= context.warm_ms {
+            if middle_ms >= context.warm_ms {
                 self.lowest = self.lowest.min(floor);
             }
-        }
-        if closed[HOURS]
-            && let Some(floor) = self.rings[HOURS].get(0)
-        {
-            self.tops.observe_top(self.rings[HOURS].middle_ms(0), floor as f32);
         }
         self.open_peak = self.open_peak.max(value);
         let alarm = self.best(at_ms, context.tuning);
@@ -122,8 +121,8 @@ impl Track {
         Rings {
             ring: &self.rings[scale],
             coarser: &self.rings[(scale + 1).min(SCALES.len() - 1)],
-            past: &self.rings[scale.max(HOURS)],
-            tops: &self.tops,
+            hours: &self.tops[0],
+            days: &self.tops[1],
             life: &self.rings[QUARTERS],
         }
     }
