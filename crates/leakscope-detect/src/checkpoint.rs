@@ -13,7 +13,7 @@ use crate::stats::MAX;
 use crate::track::{Held, Track};
 
 /// First byte of a checkpoint. A detector with other state gets another number; old checkpoints are then refused and the detector starts anew.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// Why bytes are not a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,8 +230,8 @@ impl Ring {
         codec.option(&mut self.open, Codec::i64)?;
         codec.f32(&mut self.open_value)?;
         codec.u32(&mut self.n_closed)?;
-        codec.f64(&mut self.base)?;
-        codec.f64(&mut self.unit)?;
+        codec.f32(&mut self.base)?;
+        codec.f32(&mut self.unit)?;
         let held = self.held();
         self.codes[..held].iter_mut().try_for_each(|code| codec.u16(code))
     }
@@ -250,6 +250,13 @@ impl Held {
             Test::Novelty,
             Test::Reach,
         ];
+        // Most scales of a young process have nothing to tell.
+        let mut there = *self != Self::default();
+        codec.flag(&mut there)?;
+        if !there {
+            *self = Self::default();
+            return Some(());
+        }
         codec.f32(&mut self.ratio)?;
         let mut test = tests.iter().position(|test| *test == self.weakest)? as u8;
         codec.u8(&mut test)?;

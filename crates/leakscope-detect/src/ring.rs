@@ -20,9 +20,9 @@ pub(crate) struct Ring {
     /// Blocks closed since the last reset, missing ones included.
     pub(crate) n_closed: u32,
     /// Value of code 1.
-    pub(crate) base: f64,
+    pub(crate) base: f32,
     /// What a code is worth; 0 while all values are the base.
-    pub(crate) unit: f64,
+    pub(crate) unit: f32,
     /// Codes of closed blocks; block `n` (counted from 0 at the reset) is at `n % MAX`.
     pub(crate) codes: [u16; MAX],
 }
@@ -101,17 +101,17 @@ impl Ring {
     /// The code of a value. What does not fit moves the base and the unit first, and all other codes with them.
     fn code(&mut self, value: f64) -> u16 {
         let fits = |ring: &Self| {
-            let steps = (value - ring.base) / ring.unit;
+            let steps = (value - f64::from(ring.base)) / f64::from(ring.unit);
             (0.0..=STEPS).contains(&steps)
         };
         // Once a round the unit is made as fine as it can be.
         let round = (self.n_closed as usize).is_multiple_of(MAX);
         if self.codes == [MISSING; MAX] {
-            (self.base, self.unit) = (value, 0.0);
-        } else if round && self.unit > 0.0 || !(fits(self) || self.unit == 0.0 && value == self.base) {
+            (self.base, self.unit) = (value as f32, 0.0);
+        } else if round && self.unit > 0.0 || !(fits(self) || self.unit == 0.0 && value == f64::from(self.base)) {
             self.refit(value);
         }
-        if self.unit > 0.0 { 1 + ((value - self.base) / self.unit).round() as u16 } else { 1 }
+        self.encoded(value)
     }
 
     /// The base and the finest unit that hold all values and this one.
@@ -122,19 +122,25 @@ impl Ring {
         let power = |value: f64| 2.0_f64.powi(value.max(f64::MIN_POSITIVE).log2().floor() as i32);
         let finest = power(low.abs().max(high.abs())) / 2.0_f64.powi(BITS);
         let spread = 2.0 * power((high - low) / STEPS);
-        self.unit = finest.max(spread);
+        self.unit = finest.max(spread) as f32;
         // Room on both sides, so that what goes on rising or falling fits for a while.
-        let room = (STEPS - (high - low) / self.unit).max(0.0);
-        self.base = low - (room / 2.0).floor() * self.unit;
-        for code in &mut self.codes {
-            if let Some(value) = old.decoded(*code) {
-                *code = 1 + ((value - self.base) / self.unit).round().clamp(0.0, STEPS) as u16;
+        let room = (STEPS - (high - low) / f64::from(self.unit)).max(0.0);
+        self.base = (low - (room / 2.0).floor() * f64::from(self.unit)) as f32;
+        for place in 0..MAX {
+            if let Some(value) = old.decoded(old.codes[place]) {
+                self.codes[place] = self.encoded(value);
             }
         }
     }
 
+    fn encoded(&self, value: f64) -> u16 {
+        let steps = (value - f64::from(self.base)) / f64::from(self.unit);
+        // Without a unit all values are the base.
+        if self.unit > 0.0 { 1 + steps.round().clamp(0.0, STEPS) as u16 } else { 1 }
+    }
+
     fn decoded(&self, code: u16) -> Option<f64> {
-        (code != MISSING).then(|| self.base + f64::from(code - 1) * self.unit)
+        (code != MISSING).then(|| f64::from(self.base) + f64::from(code - 1) * f64::from(self.unit))
     }
 
     /// The value `back` blocks before the newest closed one (0 = newest); `None` outside of the ring or without a sample.
