@@ -55,6 +55,15 @@ pub(crate) struct NewBundle {
     body: Vec<u8>,
 }
 
+/// Targets by their nodes.
+pub(crate) fn by_node(targets: impl Iterator<Item = TargetId>, depth: u32) -> BTreeMap<Node, Vec<TargetId>> {
+    let mut nodes: BTreeMap<Node, Vec<TargetId>> = BTreeMap::new();
+    for target in targets {
+        nodes.entry(Node::of(target, depth)).or_default().push(target);
+    }
+    nodes
+}
+
 /// Puts blocks together by the nodes of their targets.
 pub(crate) fn bundles_of(blocks: &[NewBlock], depth: u32) -> Vec<NewBundle> {
     let mut by_node: BTreeMap<Node, NewBundle> = BTreeMap::new();

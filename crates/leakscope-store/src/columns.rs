@@ -52,8 +52,10 @@ impl Columns {
         for (signal, values) in &mut self.values {
             let value = readings.get(*signal);
             n_taken += usize::from(value.is_some());
+            make_room(values);
             values.push(value.unwrap_or(f64::NAN));
         }
+        make_room(&mut self.at);
         self.at.push(at);
         if n_taken < readings.iter().count() {
             self.push_new(readings);
@@ -116,6 +118,17 @@ impl Columns {
         for (_, values) in &mut self.values {
             *values = places.iter().map(|place| values[*place]).collect();
         }
+    }
+}
+
+/// Points that a full column grows by, an eighth of it when that is more.
+const GROWTH_MIN: usize = 16;
+
+/// Makes room for another point. A vector that grows by itself doubles: the columns of thousands of targets, as long as each
+/// other, would do so within the same minute, and most of what they then take stays empty until the next checkpoint.
+fn make_room<T>(column: &mut Vec<T>) {
+    if column.len() == column.capacity() {
+        column.reserve_exact(GROWTH_MIN.max(column.len() / 8));
     }
 }
 

@@ -142,13 +142,20 @@ impl Heads {
         }
     }
 
-    /// Everything as blocks, with as little work as will do.
-    pub(crate) fn blocks(&self) -> Vec<NewBlock> {
+    /// Whether no head holds anything.
+    pub(crate) fn all_empty(&self) -> bool {
+        self.list.iter().all(|head| head.columns.is_empty())
+    }
+
+    /// Everything of these targets as blocks, with as little work as will do; and their ends, for [`Self::forget_to`].
+    pub(crate) fn blocks(&self, targets: &[TargetId]) -> (Vec<NewBlock>, Vec<(TargetId, u64)>) {
         let mut blocks = Vec::new();
-        for head in &self.list {
+        let mut ends = Vec::with_capacity(targets.len());
+        for head in targets.iter().filter_map(|target| self.get(*target)) {
             blocks_of(head.target, &head.columns, Effort::Light, &mut blocks);
+            ends.push((head.target, head.base + head.columns.len() as u64));
         }
-        blocks
+        (blocks, ends)
     }
 
     /// Forgets what is now in blocks, and heads that have been silent since `idle`.

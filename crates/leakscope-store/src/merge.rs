@@ -44,8 +44,9 @@ impl Fresh {
         Ok(fresh)
     }
 
-    pub(crate) fn add(&mut self, bundle: &NewBundle) {
-        *self.points.entry(bundle.node).or_default() += bundle.n;
+    /// Takes note of a new bundle of a node, of so many points.
+    pub(crate) fn add(&mut self, node: Node, n: usize) {
+        *self.points.entry(node).or_default() += n;
     }
 
     /// Nodes with enough points, and those of a tree that was less deep.
@@ -86,7 +87,7 @@ impl Store {
         }
         for outcome in merged {
             for waiting in &outcome.waiting {
-                writer.fresh.add(waiting);
+                writer.fresh.add(waiting.node, waiting.n);
             }
             for (id, damage) in outcome.damaged {
                 self.note("bundle", id, &damage);

@@ -199,27 +199,38 @@ impl Store {
         Ok(())
     }
 
-    /// Makes blocks of everything in memory.
+    /// Makes blocks of everything in memory, node by node: what is packed for one is written before the next is packed, and
+    /// appends come in between. One transaction, since a commit for each would be a sync for each.
     fn keep_blocks(&self, writer: &mut Writer, now: Timestamp) -> Result<(), StoreError> {
-        let (blocks, ends) = {
+        // Taken with the look at whether there is anything: what comes later is not forgotten unwritten.
+        let (mut ends, all_empty) = {
             let heads = lock(&self.heads);
-            (heads.blocks(), heads.ends())
+            (heads.ends(), heads.all_empty())
         };
-        if blocks.is_empty() {
+        if all_empty {
             if lock(&self.condition).is_refusing(Part::Database) {
                 self.probe(writer)?;
             }
-            lock(&self.heads).forget_to(&ends, now.minus(HEAD_IDLE_MAX));
-            return Ok(());
-        }
-        let depth = writer.fresh.depth.max(bundle::depth_for(ends.len()));
-        let bundles = bundle::bundles_of(&blocks, depth);
-        self.write(writer, "blocks", Durability::Disk, |db| {
-            bundles.iter().try_for_each(|bundle| bundle::insert(db, bundle))
-        })?;
-        writer.fresh.depth = depth;
-        for bundle in &bundles {
-            writer.fresh.add(bundle);
+        } else {
+            let depth = writer.fresh.depth.max(bundle::depth_for(ends.len()));
+            let nodes = bundle::by_node(ends.iter().map(|(target, _)| *target), depth);
+            let mut written = Vec::with_capacity(nodes.len());
+            ends.clear();
+            self.write(writer, "blocks", Durability::Disk, |db| {
+                for targets in nodes.values() {
+                    let (blocks, ends_of_node) = lock(&self.heads).blocks(targets);
+                    ends.extend(ends_of_node);
+                    for bundle in bundle::bundles_of(&blocks, depth) {
+                        bundle::insert(db, &bundle)?;
+                        written.push((bundle.node, bundle.n));
+                    }
+                }
+                Ok(())
+            })?;
+            writer.fresh.depth = depth;
+            for (node, n) in written {
+                writer.fresh.add(node, n);
+            }
         }
         lock(&self.heads).forget_to(&ends, now.minus(HEAD_IDLE_MAX));
         Ok(())

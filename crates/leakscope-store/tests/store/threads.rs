@@ -38,3 +38,40 @@ fn a_reader_never_sees_a_gap() {
     });
     assert_eq!(store.stats().damaged_rows, 0);
 }
+
+#[test]
+fn nothing_that_is_appended_during_a_checkpoint_is_lost() {
+    const TARGETS: u64 = 100;
+    const POINTS: i64 = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let done = AtomicBool::new(false);
+    let n_checkpoints = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..POINTS {
+                for target in 0..TARGETS {
+                    store.append(TargetId(target), at(number), &rss(number as f64));
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        let checkpoints = scope.spawn(|| {
+            let mut n = 0;
+            while !done.load(Ordering::Acquire) {
+                store.checkpoint(at(0)).unwrap();
+                n += 1;
+            }
+            n
+        });
+        checkpoints.join().unwrap()
+    });
+    assert!(n_checkpoints > 0);
+    store.close(at(POINTS)).unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    for target in 0..TARGETS {
+        let columns = store.range(TargetId(target), &[Signal::Rss], at(0), at(i64::MAX)).unwrap();
+        assert!(columns.at.iter().copied().eq((0..POINTS).map(at)), "target {target}");
+        assert!(columns.column(Signal::Rss).iter().copied().eq((0..POINTS).map(|number| number as f64)), "{target}");
+    }
+}
