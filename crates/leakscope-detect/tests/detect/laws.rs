@@ -1,9 +1,12 @@
 //! Laws: what no input may break.
 
-use leakscope_detect::Detector;
+use std::time::Duration;
+
+use leakscope_detect::{Detector, Tuning};
 use leakscope_model::{Readings, Signal, State, Timestamp};
 use leakscope_sim::rng::Rng;
 use leakscope_sim::scenario::{self, Scenario};
+use leakscope_sim::service::Leak;
 use proptest::prelude::*;
 
 type Series = Vec<(Timestamp, Readings)>;
@@ -40,6 +43,14 @@ fn states(series: &Series) -> Vec<State> {
     series.iter().map(state).collect()
 }
 
+/// The place in a series at which a detector first alarms.
+fn first_alarm(mut detector: Detector, series: &[(Timestamp, Readings)]) -> Option<usize> {
+    series.iter().position(|(at, readings)| {
+        detector.observe(*at, readings);
+        detector.state() == State::Leaking
+    })
+}
+
 fn moved(at: Timestamp, by_ms: i64) -> Timestamp {
     Timestamp::from_millis(at.as_millis() + by_ms)
 }
@@ -59,6 +70,43 @@ fn value() -> impl Strategy<Value = f64> {
 
 /// A leak that stands out from the noise of the quiet model within three hours.
 const NOISE_MIB_PER_HOUR: f64 = 10.0;
+
+/// A straight leak that meets its limit 6 hours after it began, and the hour of its process in which that was.
+fn straight_leak() -> impl Strategy<Value = (Scenario, f64, u64)> {
+    let begins = |(onset_h, seed)| {
+        let mut scenario = scenario::leaks(6.0).remove(0);
+        scenario.model.leak = scenario.model.leak.map(|leak| Leak { onset_h, ..leak });
+        scenario.hours = onset_h + 4.0;
+        (scenario, onset_h, seed)
+    };
+    (1.0..4.0_f64, any::<u64>()).prop_map(begins)
+}
+
+/// How a new process shows.
+#[derive(Clone, Copy, Debug)]
+enum Shown {
+    StartTime,
+    /// Nothing but a counter that begins anew.
+    Requests,
+}
+
+/// A series that goes on as another process of the same service, and the place from which on it does.
+fn restarted(scenario: &Scenario, seed: u64, cut: f64, shown: Shown) -> (Series, usize) {
+    let mut scenario = scenario.clone();
+    scenario.model.load.shown = true;
+    let mut series = series(&(scenario.clone(), seed), 12.0);
+    let cut = ((cut * series.len() as f64) as usize).clamp(2, series.len() - 1);
+    scenario.begin = series[cut].0;
+    let n_left = series.len() - cut;
+    series.truncate(cut);
+    series.extend(scenario.series(seed.wrapping_add(1)).take(n_left));
+    if matches!(shown, Shown::Requests) {
+        for (_, readings) in &mut series {
+            readings.clear(Signal::StartTime);
+        }
+    }
+    (series, cut)
+}
 
 /// Steps of time: on, backward, for years, to the ends of what a clock can say.
 fn step_ms() -> impl Strategy<Value = i64> {
@@ -169,6 +217,48 @@ proptest! {
         }
     }
 
+    #[test]
+    fn halving_the_sampling_rate_hides_no_straight_leak_and_raises_no_alarm_before_it(
+        (scenario, onset_h, seed) in straight_leak(), secs in prop::sample::select(vec![15, 30, 60]),
+    ) {
+        let scenario = Scenario { interval: Duration::from_secs(secs), ..scenario };
+        let often = series(&(scenario.clone(), seed), f64::INFINITY);
+        let seldom: Series = often.iter().copied().step_by(2).collect();
+        for series in [often, seldom] {
+            let found = first_alarm(Detector::default(), &series);
+            let found_h = found.map(|place| series[place].0.hours_since(scenario.begin));
+            prop_assert!(found_h.is_some_and(|found_h| found_h > onset_h), "found at {:?} h", found_h);
+            prop_assert_eq!(states(&series).pop(), Some(State::Leaking));
+        }
+    }
+
+    /// A cache that fills may be taken for a leak, so the new process is compared with itself alone: the restart adds nothing.
+    #[test]
+    fn a_restart_anywhere_raises_no_alarm_that_the_new_process_alone_would_not(
+        scenario in prop::sample::select(scenario::look_alikes()), seed in any::<u64>(), cut in 0.0..1.0_f64,
+        shown in prop::sample::select(vec![Shown::StartTime, Shown::Requests]),
+    ) {
+        let (series, cut) = restarted(&scenario, seed, cut, shown);
+        let mut through = Detector::default();
+        for (at, readings) in &series[..cut] {
+            through.observe(*at, readings);
+        }
+        let n_restarts = through.n_restarts();
+        let alone = first_alarm(Detector::default(), &series[cut..]).unwrap_or(usize::MAX);
+        let after = first_alarm(through.clone(), &series[cut..]).unwrap_or(usize::MAX);
+        prop_assert!(after >= alone, "{} scrapes after the restart, alone after {}", after, alone);
+        through.observe(series[cut].0, &series[cut].1);
+        prop_assert_eq!((through.state(), through.n_restarts()), (State::TooEarly, n_restarts + 1));
+    }
+
+    #[test]
+    fn fewer_false_alarms_asked_never_alarm_earlier(scenario in any_scenario()) {
+        let series = series(&scenario, 12.0);
+        let tuned = |rate| Detector::default().with_tuning(Tuning::for_false_alarms(rate));
+        let [fewer, more] = [0.1, 10.0].map(|rate| first_alarm(tuned(rate), &series).unwrap_or(usize::MAX));
+        prop_assert!(fewer >= more, "{} before {}", fewer, more);
+    }
+
     /// Of the score it holds for leaks above the noise only: a megabyte in three hours may bend by chance what chance had straightened.
     #[test]
     fn adding_a_leak_never_lowers_the_state_nor_above_the_noise_the_score(seed in any::<u64>(), mib_per_hour in 1.0..400.0_f64) {
@@ -200,16 +290,4 @@ fn a_million_lives_leave_a_bounded_state() {
     }
     assert_eq!(detector.n_restarts(), 999_999);
     assert!(detector.checkpoint().len() < 1_000);
-}
-
-#[test]
-fn a_constant_series_is_steady_for_ever() {
-    for value in [0.0, 1.0, 9_223_372_036_854_775_808.0] {
-        let mut detector = Detector::default();
-        for minute in 0..5_000 {
-            let readings = [(Signal::Rss, value), (Signal::Limit, 0.0)].into_iter().collect();
-            detector.observe(Timestamp::from_millis(minute * 60_000), &readings);
-        }
-        assert_eq!((detector.state(), detector.score()), (State::Steady, 0.0), "{value}");
-    }
 }

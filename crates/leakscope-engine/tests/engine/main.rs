@@ -1,5 +1,7 @@
 //! The engine in simulated time: whole lives of incidents, months of fleets, faults, restarts.
 
+mod peers;
+
 use std::time::Duration;
 
 use leakscope_engine::{Engine, EngineConfig, Event, Restored, Watch};
