@@ -270,7 +270,9 @@ impl Detector {
         let died = self.limit.is_some_and(|limit| self.resident >= MET * limit);
         if end == End::Drop && !died {
             self.past.settled = self.past.settled.max(self.resident);
-        } else if self.state == State::Leaking {
+            return;
+        }
+        if self.state == State::Leaking {
             self.n_grown = self.n_grown.saturating_add(1);
             return;
         }
