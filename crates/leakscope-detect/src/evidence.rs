@@ -14,7 +14,7 @@ pub(crate) const SUSPECTED: f64 = 0.75;
 /// What a window that fails a yes-or-no test can reach.
 const FAILED: f64 = 0.6;
 /// Below this the remaining tests are not worth their cost.
-const HOPELESS: f64 = 0.3;
+pub(crate) const HOPELESS: f64 = 0.3;
 /// Least share of a window's blocks that must hold a sample.
 const COVERED: f64 = 0.6;
 

@@ -93,7 +93,7 @@ impl Track {
         self.open_peak = self.open_peak.max(value);
         let alarm = self.best(at_ms, context.tuning);
         for scale in (0..SCALES.len()).filter(|scale| closed[*scale]) {
-            if self.rests(scale, &alarm) {
+            if self.idles(scale) || self.rests(scale, &alarm) {
                 continue;
             }
             let best = evidence::best_of(self.rings(scale), context);
@@ -108,6 +108,12 @@ impl Track {
             };
         }
         closed.contains(&true)
+    }
+
+    /// Whether a scale of which nothing was to be said may wait for one block more.
+    fn idles(&self, scale: usize) -> bool {
+        let hopeless = f64::from(self.held[scale].ratio) < evidence::HOPELESS;
+        hopeless && !self.sparse && !self.rings[scale].n_closed.is_multiple_of(2)
     }
 
     /// Whether a scale need not be looked at yet while an alarm stands: an eighth of its window changes little, nor do a few minutes,
