@@ -145,7 +145,7 @@ fn reasons(state: State, candidate: &Candidate, evidence: &Evidence, growth: Opt
     }
     let from = candidate.offset + evidence.level;
     let to = from + evidence.growth();
-    let over = Duration::from_millis((evidence.to_ms - evidence.from_ms).max(0) as u64);
+    let over = Duration::from_millis(evidence.to_ms.saturating_sub(evidence.from_ms).max(0) as u64);
     let mut reasons = vec![
         Reason::FloorGrew { signal, from, to, over },
         Reason::Records { records: evidence.n_records, blocks: evidence.n_points as u32, e_value: evidence.e_value },

@@ -154,7 +154,7 @@ impl Detector {
 
     /// The level of memory at which this target lives without leaking; `None` while it is young or grows.
     pub fn settled(&self) -> Option<f64> {
-        let old = self.last_ms.is_some_and(|last| last - self.life_began_ms >= SETTLED_MS);
+        let old = self.last_ms.is_some_and(|last| last.saturating_sub(self.life_began_ms) >= SETTLED_MS);
         let track = self.memory().filter(|_| old && self.state == State::Steady)?;
         Some(track.floor())
     }
@@ -277,7 +277,7 @@ impl Detector {
             return;
         }
         let Some((role, track)) = self.steadiest() else { return };
-        let hours = self.last_ms.map_or(0.0, |last| (last - self.life_began_ms) as f64 / 3_600_000.0);
+        let hours = self.last_ms.map_or(0.0, |last| last.saturating_sub(self.life_began_ms) as f64 / 3_600_000.0);
         let level = if self.state == State::Steady { track.floor() } else { 0.0 };
         let whole = track.whole(self.context(role)).map(|(_, evidence)| evidence);
         self.past.add(hours, level, whole.as_ref());
@@ -372,7 +372,7 @@ impl Detector {
         self.score = candidate.score();
         let low = self.score < OVER;
         self.below_since_ms = low.then(|| self.below_since_ms.unwrap_or(at_ms));
-        let over = self.below_since_ms.is_some_and(|since| at_ms - since >= OVER_MS);
+        let over = self.below_since_ms.is_some_and(|since| at_ms.saturating_sub(since) >= OVER_MS);
         let by_score = if self.score >= 1.0 {
             State::Leaking
         } else if self.score >= SUSPECTED {

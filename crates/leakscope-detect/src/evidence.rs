@@ -86,7 +86,7 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     pub(crate) fn hours(&self) -> f64 {
-        (self.to_ms - self.from_ms) as f64 / 3_600_000.0
+        self.to_ms.saturating_sub(self.from_ms) as f64 / 3_600_000.0
     }
 
     pub(crate) fn growth(&self) -> f64 {
@@ -152,7 +152,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Hours that the process has been seen.
     fn hours_seen(&self, now_ms: i64) -> f64 {
-        (now_ms - self.began_ms) as f64 / 3_600_000.0
+        now_ms.saturating_sub(self.began_ms) as f64 / 3_600_000.0
     }
 
     fn day_seen(&self, now_ms: i64) -> bool {
@@ -223,7 +223,7 @@ fn may_matter(ring: &Ring, context: Context<'_>) -> bool {
 /// below zero nothing is left out.
 pub(crate) fn of_window(rings: Rings<'_>, window: View<'_>, enough: f64, context: Context<'_>) -> Option<Evidence> {
     let (ring, n, points) = (rings.ring, window.n_blocks, window.points);
-    let begins_ms = ring.middle_ms(n - 1) - MINUTE_MS * i64::from(ring.minutes) / 2;
+    let begins_ms = ring.middle_ms(n - 1).saturating_sub(MINUTE_MS * i64::from(ring.minutes) / 2);
     let young = begins_ms < context.warm_ms;
     if ring.held() < n || begins_ms < context.loaded_ms || young && context.left.is_none() {
         return None;

@@ -160,13 +160,13 @@ impl Ring {
 
     /// Middle of the block `back` blocks before the newest closed one, in milliseconds.
     pub(crate) fn middle_ms(&self, back: usize) -> i64 {
-        self.end_ms(back) - MINUTE_MS * i64::from(self.minutes) / 2
+        self.end_ms(back).saturating_sub(MINUTE_MS * i64::from(self.minutes) / 2)
     }
 
     /// End of the block `back` blocks before the newest closed one, in milliseconds.
     pub(crate) fn end_ms(&self, back: usize) -> i64 {
         let block_ms = MINUTE_MS * i64::from(self.minutes);
-        (self.open.unwrap_or(0) - back as i64) * block_ms
+        self.open.unwrap_or(0).saturating_sub(back as i64).saturating_mul(block_ms)
     }
 
     /// Where the open block begins, in milliseconds, and its value so far.

@@ -253,7 +253,7 @@ impl Finding {
     /// What collections left has no moods and need not hold.
     fn of(scale: usize, held: Held, at_ms: i64, sparse: bool, tuning: Tuning) -> Self {
         let window_ms = i64::from(held.n_blocks) * i64::from(SCALES[scale]) * MINUTE_MS;
-        let holding_ms = held.since_ms.map_or(0, |since| (at_ms - since).max(0));
+        let holding_ms = held.since_ms.map_or(0, |since| at_ms.saturating_sub(since).max(0));
         let must_hold_ms = if sparse { 0 } else { (window_ms as f64 * tuning.patience) as i64 };
         let patience = 0.75 + 0.25 * (holding_ms.max(1) as f64 / must_hold_ms.max(1) as f64).min(1.0);
         let ratio = f64::from(held.ratio);
