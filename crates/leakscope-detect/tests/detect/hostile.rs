@@ -92,12 +92,17 @@ fn a_clock_that_jumps_ahead_by_years_makes_no_leak_of_a_level() {
 }
 
 #[test]
-fn a_clock_at_the_end_of_time_does_not_overflow() {
-    for at in [i64::MAX, i64::MIN, i64::MAX, i64::MAX - 1, 0] {
-        let mut detector = fed(0..300, leak);
-        detector.observe(Timestamp::from_millis(at), &leak(300));
-        detector.observe(Timestamp::from_millis(i64::MAX), &leak(301));
-        assert!(detector.verdict().score.is_finite(), "{at}");
+fn a_clock_at_the_ends_of_time_does_not_overflow() {
+    for began in [i64::MIN, i64::MIN / 2, 0, i64::MAX - 1] {
+        for ended in [i64::MIN, 0, i64::MAX - 1, i64::MAX] {
+            let mut detector = fed(0..300, leak);
+            for at in [began, ended, i64::MAX] {
+                detector.observe(Timestamp::from_millis(at), &leak(300));
+                assert!(detector.verdict().score.is_finite() && detector.settled().is_none_or(f64::is_finite));
+                // Another process, by its memory.
+                detector.observe(Timestamp::from_millis(at.saturating_add(1)), &resident(1e6, 1e9));
+            }
+        }
     }
 }
 
