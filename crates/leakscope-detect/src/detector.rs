@@ -155,7 +155,7 @@ impl Detector {
     /// The level of memory at which this target lives without leaking; `None` while it is young or grows.
     pub fn settled(&self) -> Option<f64> {
         let old = self.last_ms.is_some_and(|last| last.saturating_sub(self.life_began_ms) >= SETTLED_MS);
-        let track = self.memory().filter(|_| old && self.state == State::Steady)?;
+        let (_, track) = self.memory().filter(|_| old && self.state == State::Steady)?;
         Some(track.floor())
     }
 
@@ -232,18 +232,13 @@ impl Detector {
 
     /// Recent floors of the memory that matters most, oldest first, at most `n`: one a minute at first, one every five later.
     pub fn recent_floors(&self, n: usize) -> Vec<f64> {
-        let Some(track) = self.memory() else { return Vec::new() };
+        let Some((_, track)) = self.memory() else { return Vec::new() };
         let ring = if track.rings[1].held() >= n { &track.rings[1] } else { &track.rings[0] };
         (0..n.min(ring.held())).rev().filter_map(|back| ring.get(back)).collect()
     }
 
     /// The memory that matters most.
-    fn memory(&self) -> Option<&Track> {
-        MEMORY.iter().find_map(|role| self.track(*role))
-    }
-
-    /// The best signal of growth that can be followed through all of a life.
-    fn steadiest(&self) -> Option<(Role, &Track)> {
+    fn memory(&self) -> Option<(Role, &Track)> {
         MEMORY.iter().find_map(|role| Some((*role, self.track(*role)?)))
     }
 
@@ -276,7 +271,7 @@ impl Detector {
             self.n_grown = self.n_grown.saturating_add(1);
             return;
         }
-        let Some((role, track)) = self.steadiest() else { return };
+        let Some((role, track)) = self.memory() else { return };
         let hours = self.last_ms.map_or(0.0, |last| last.saturating_sub(self.life_began_ms) as f64 / 3_600_000.0);
         let level = if self.state == State::Steady { track.floor() } else { 0.0 };
         let whole = track.whole(self.context(role)).map(|(_, evidence)| evidence);
@@ -395,7 +390,7 @@ impl Detector {
 
     /// Whether this life grows as several before it did. Looked at every quarter of an hour.
     fn grows_again(&self, at_ms: i64) -> bool {
-        let Some((role, track)) = self.steadiest().filter(|_| self.past.n_grew > 0) else { return false };
+        let Some((role, track)) = self.memory().filter(|_| self.past.n_grew > 0) else { return false };
         if at_ms.div_euclid(MINUTE_MS) % RECURS_MINUTES != 0 {
             return self.recurs;
         }
@@ -414,7 +409,7 @@ impl Detector {
     fn deciding(&self) -> Option<Candidate> {
         let at_ms = self.last_ms?;
         let mut deciding: Option<Candidate> = None;
-        let again = self.steadiest().filter(|_| self.recurs);
+        let again = self.memory().filter(|_| self.recurs);
         for role in Role::ALL {
             let Some(track) = self.track(role) else { continue };
             let mut finding = track.best(at_ms, self.tuning);

@@ -370,12 +370,12 @@ fn test_pace(evidence: &mut Evidence, window: View<'_>, rings: Rings<'_>, young:
     let View { backs, points, .. } = window;
     let few = context.few(points.len());
     // Of a few points no interval of the pace can be had, so a stricter least stands alone.
-    let (least, least_high, most) = match (few, young || context.nature == Nature::Unused) {
-        (true, _) => (threshold::PACE_FEW, 0.0, threshold::PACE_MOST),
-        (false, true) => (threshold::PACE_UNUSED, threshold::PACE_HIGH, threshold::PACE_MOST),
-        (false, false) => (threshold::PACE, threshold::PACE_HIGH, threshold::PACE_MOST),
+    let (least, least_high) = match (few, young || context.nature == Nature::Unused) {
+        (true, _) => (threshold::PACE_FEW, 0.0),
+        (false, true) => (threshold::PACE_UNUSED, threshold::PACE_HIGH),
+        (false, false) => (threshold::PACE, threshold::PACE_HIGH),
     };
-    let passes = |pace: Pace| (pace.ratio / least).min(pace.high / least_high).min(most / pace.ratio);
+    let passes = |pace: Pace| (pace.ratio / least).min(pace.high / least_high).min(threshold::PACE_MOST / pace.ratio);
     let (before, minutes_before) = window_before(rings, evidence.n_blocks, context);
     let by_time = pace(points, before.points());
     let (mut totals, mut totals_before) = ([0.0_f64; MAX], [0.0_f64; MAX]);
