@@ -22,7 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "leakscope-daemon",
         &["leakscope-model", "leakscope-ingest", "leakscope-store", "leakscope-engine", "leakscope-wire"],
     ),
-    ("leakscope", &["leakscope-model", "leakscope-engine", "leakscope-wire", "leakscope-daemon"]),
+    ("leakscope", &["leakscope-model", "leakscope-heap", "leakscope-engine", "leakscope-wire", "leakscope-daemon"]),
     ("leakscope-sim", &["leakscope-engine", "leakscope-detect", "leakscope-ingest", "leakscope-model"]),
     ("xtask", &[]),
     ("example-service", &[]),

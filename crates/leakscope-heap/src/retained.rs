@@ -1,0 +1,1 @@
+//! What would be free without a node: sums over the dominator tree.
