@@ -4,7 +4,7 @@ mod contender;
 mod demo;
 mod scrape;
 mod store;
-mod table;
+pub(crate) mod table;
 pub(crate) mod usage;
 
 use std::process::{Command, ExitCode};

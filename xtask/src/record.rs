@@ -3,11 +3,11 @@
 //! a recording counts as a minute for whoever reads it. It judges nothing.
 
 mod dice;
-mod http;
+pub(crate) mod http;
 mod label;
 mod recording;
 mod sample;
-mod service;
+pub(crate) mod service;
 mod session;
 mod shape;
 mod table;

@@ -1,15 +1,21 @@
-//! `cargo xtask score`: the benchmark of the detector. The programs are leakscope-sim's `score` and, with `--null`, its `null`; this
-//! builds them and hands them the arguments.
+//! `cargo xtask score`: how often what leakscope says is right. Of the detector the programs are leakscope-sim's `score` and, with
+//! `--null`, its `null`; this builds them and hands them the arguments. Of the heap analysis it is `score heap`, here.
+
+mod heap;
 
 use std::process::{Command, ExitCode};
 
 use crate::Outcome;
+use crate::args::Args;
 use crate::tree;
 
 /// Asks for years in which nothing leaks, in place of series of which something is known.
 const NULL: &str = "--null";
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if let Some(("heap", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return heap::run(Args::new(rest));
+    }
     let program = if arguments.iter().any(|argument| argument == NULL) { "null" } else { "score" };
     let status = Command::new("cargo")
         .args(["run", "--quiet", "--release", "--package", "leakscope-sim", "--bin", program, "--"])

@@ -118,26 +118,12 @@ impl Programs {
 
     /// Starts the service of a recording and waits for its start line.
     pub(crate) fn start(&self, recording: &Recording) -> Result<Service, String> {
-        let mut command = self.command(recording);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("`{}` did not start: {error}", crate::process::spelled(&command)))?;
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().ok_or("no standard output")?;
-        let mut service = Service { child, _stdin: stdin, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("no start line: {error}"))?;
-        let start: Value = serde_json::from_str(&line).map_err(|_| format!("expected a start line, found `{line}`"))?;
-        let listening = start["listening"].as_str().and_then(|url| url.strip_prefix("http://")).unwrap_or_default();
-        service.address = listening.parse().map_err(|_| format!("expected an address, found `{listening}`"))?;
-        Ok(service)
+        Service::start(&mut self.command(recording))
     }
 }
 
-fn done(command: &mut Command) -> Result<(), String> {
+/// Runs a command to its end; an error holds what it wrote to its standard error.
+pub(crate) fn done(command: &mut Command) -> Result<(), String> {
     let spelled = crate::process::spelled(command);
     let output =
         command.stdin(Stdio::null()).output().map_err(|error| format!("`{spelled}` did not start: {error}"))?;
@@ -156,6 +142,25 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Starts an example service and waits for its start line.
+    pub(crate) fn start(command: &mut Command) -> Result<Self, String> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("`{}` did not start: {error}", crate::process::spelled(command)))?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().ok_or("no standard output")?;
+        let mut service = Self { child, _stdin: stdin, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("no start line: {error}"))?;
+        let start: Value = serde_json::from_str(&line).map_err(|_| format!("expected a start line, found `{line}`"))?;
+        let listening = start["listening"].as_str().and_then(|url| url.strip_prefix("http://")).unwrap_or_default();
+        service.address = listening.parse().map_err(|_| format!("expected an address, found `{listening}`"))?;
+        Ok(service)
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -1,0 +1,176 @@
+//! Three captures of one living service under traffic, at so many requests each.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::case::{Case, Runtime};
+use crate::clock;
+use crate::process::{POLL, fresh_folder};
+use crate::record::http;
+use crate::record::service::{Service, done};
+
+/// Work requests that were answered when a capture is taken.
+const AT_REQUESTS: [u64; 3] = [300, 900, 1500];
+/// Bytes that each work request leaks.
+const RATE_BYTES: u32 = 8 * 1_024;
+/// Clients that ask at the same time, and how long each rests between two questions: about a hundred requests a second.
+const N_CLIENTS: u64 = 3;
+const REST: Duration = Duration::from_millis(25);
+/// Users that come again and again, so that the sessions of a healthy service do not grow.
+const N_USERS: u64 = 40;
+/// Until a service has answered that many requests, or has written its capture.
+const LIMIT: Duration = Duration::from_mins(3);
+
+/// Where the three captures of a case lie in `folder`, whether they are there or not.
+pub(super) fn paths(folder: &Path, case: &Case) -> Vec<PathBuf> {
+    let name = |n: usize| format!("{}-{}-{n}.{}", case.runtime.name(), case.leak, case.runtime.ending());
+    (1..=AT_REQUESTS.len()).map(|n| folder.join(name(n))).collect()
+}
+
+/// Compiles what is not run from source.
+pub(super) fn build(root: &Path, classes: &Path) -> Result<(), String> {
+    done(Command::new("javac").arg("-d").arg(classes).arg(root.join("services/java/Service.java")))
+}
+
+/// Takes the captures of a case anew.
+pub(super) fn take(root: &Path, classes: &Path, folder: &Path, case: &Case) -> Result<(), String> {
+    let raw = folder.join("raw");
+    fresh_folder(&raw)?;
+    let mut service = Service::start(&mut command(root, classes, &raw, case))?;
+    let traffic = Traffic::default();
+    let captured = thread::scope(|scope| {
+        for client in 0..N_CLIENTS {
+            let (address, traffic) = (service.address, &traffic);
+            scope.spawn(move || traffic.drive(address, client));
+        }
+        let captured = capture_each(&mut service, &traffic, &raw, &paths(folder, case));
+        traffic.over.store(true, Ordering::Relaxed);
+        captured
+    });
+    drop(service);
+    fs::remove_dir_all(&raw).map_err(|error| format!("`{}` not removable: {error}", raw.display()))?;
+    captured
+}
+
+fn command(root: &Path, classes: &Path, raw: &Path, case: &Case) -> Command {
+    let mut command = match case.runtime {
+        Runtime::Node => {
+            let mut command = Command::new("node");
+            command.arg("--heapsnapshot-signal=SIGUSR2").arg(format!("--diagnostic-dir={}", raw.display()));
+            command.arg(root.join("services/node/server.js"));
+            command
+        }
+        Runtime::Java => {
+            let mut command = Command::new("java");
+            command.arg(format!("@{}", root.join("services/java/jvm.options").display()));
+            command.arg("-cp").arg(classes).arg("Service");
+            command
+        }
+    };
+    command.args(["--leak", case.leak, "--rate", &RATE_BYTES.to_string(), "--exit-with-stdin"]);
+    command
+}
+
+fn capture_each(service: &mut Service, traffic: &Traffic, raw: &Path, paths: &[PathBuf]) -> Result<(), String> {
+    for (n_requests, path) in AT_REQUESTS.into_iter().zip(paths) {
+        wait(service, &format!("{n_requests} requests"), || traffic.n_answered.load(Ordering::Relaxed) >= n_requests)?;
+        if path.extension().is_some_and(|ending| ending == Runtime::Java.ending()) {
+            dump_jvm(service.id(), path)?;
+        } else {
+            snapshot_node(service, raw, path)?;
+        }
+    }
+    Ok(())
+}
+
+/// `jcmd` collects first, so that the dump holds what is live.
+fn dump_jvm(pid: u32, path: &Path) -> Result<(), String> {
+    if path.exists() {
+        fs::remove_file(path).map_err(|error| format!("`{}` not removable: {error}", path.display()))?;
+    }
+    done(Command::new("jcmd").arg(pid.to_string()).arg("GC.heap_dump").arg(path))
+}
+
+/// Node writes the snapshot on its main thread under a name of its own; it is whole when its last brackets are there.
+fn snapshot_node(service: &mut Service, raw: &Path, path: &Path) -> Result<(), String> {
+    done(Command::new("sh").args(["-c", &format!("kill -USR2 {}", service.id())]))?;
+    let mut written = None;
+    wait(service, "its snapshot", || {
+        written = only_file(raw).filter(|file| ends_with_brackets(file));
+        written.is_some()
+    })?;
+    let written = written.ok_or("no snapshot")?;
+    fs::rename(&written, path).map_err(|error| format!("`{}` not movable: {error}", written.display()))
+}
+
+fn only_file(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?;
+    let mut files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    files.find(|path| path.extension().is_some_and(|ending| ending == Runtime::Node.ending()))
+}
+
+fn ends_with_brackets(path: &Path) -> bool {
+    let tail = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let n_bytes = file.metadata()?.len();
+        file.seek(SeekFrom::Start(n_bytes.saturating_sub(8)))?;
+        let mut tail = String::new();
+        file.read_to_string(&mut tail)?;
+        Ok(tail)
+    };
+    tail().is_ok_and(|tail| tail.trim_end().ends_with("]}"))
+}
+
+/// Waits for a condition as long as the service lives.
+fn wait(service: &mut Service, what: &str, mut reached: impl FnMut() -> bool) -> Result<(), String> {
+    let began = clock::now();
+    while !reached() {
+        if !service.runs() {
+            return Err(format!("the service ended before {what}"));
+        }
+        if began.elapsed() > LIMIT {
+            return Err(format!("waited {LIMIT:?} for {what} in vain"));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// What the clients share.
+#[derive(Debug, Default)]
+struct Traffic {
+    n_answered: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Traffic {
+    /// Asks until it is over. A request that fails is not counted: a service that hangs is seen by who waits for the count.
+    fn drive(&self, address: SocketAddr, client: u64) {
+        let mut user = client;
+        while !self.over.load(Ordering::Relaxed) {
+            let answered = http::get(address, &format!("/work?user=user-{}", user % N_USERS)).is_ok();
+            self.n_answered.fetch_add(u64::from(answered), Ordering::Relaxed);
+            user += N_CLIENTS;
+            thread::sleep(REST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::case::CASES;
+    use super::*;
+
+    #[test]
+    fn captures_of_a_case_are_named_after_it() {
+        let names: Vec<String> =
+            paths(Path::new("f"), &CASES[0]).iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(names, ["f/node-none-1.heapsnapshot", "f/node-none-2.heapsnapshot", "f/node-none-3.heapsnapshot"]);
+    }
+}
