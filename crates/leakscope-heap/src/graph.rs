@@ -30,7 +30,11 @@ impl Offsets {
     #[inline]
     pub(crate) fn get(&self, index: usize) -> usize {
         let low = self.low[index] as usize;
-        if self.wraps.is_empty() { low } else { low | (self.wraps.partition_point(|&wrap| wrap as usize <= index) << 32) }
+        if self.wraps.is_empty() {
+            low
+        } else {
+            low | (self.wraps.partition_point(|&wrap| wrap as usize <= index) << 32)
+        }
     }
 
     #[inline]
@@ -76,6 +80,50 @@ impl Successors for Graph {
     }
 }
 
+/// One bit a node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bits {
+    words: Vec<u64>,
+}
+
+impl Bits {
+    pub(crate) fn new(n: usize) -> Self {
+        Self { words: vec![0; n.div_ceil(64)] }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, node: u32) -> bool {
+        self.words[node as usize / 64] >> (node % 64) & 1 == 1
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, node: u32) {
+        self.words[node as usize / 64] |= 1 << (node % 64);
+    }
+
+    /// The bits, 64 a word; those behind the last node are 0.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    pub(crate) fn clear(&mut self, node: u32) {
+        self.words[node as usize / 64] &= !(1 << (node % 64));
+    }
+
+    /// The nodes whose bit is set, ascending.
+    pub(crate) fn ones(&self) -> impl Iterator<Item = u32> + '_ {
+        let of_word = |(index, &word): (usize, &u64)| {
+            let mut left = word;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros();
+                left &= left.wrapping_sub(1);
+                (bit < 64).then_some(index as u32 * 64 + bit)
+            })
+        };
+        self.words.iter().enumerate().flat_map(of_word)
+    }
+}
+
 /// Sizes of nodes in 4 bytes each; the few of 4 GiB and more are listed apart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sizes {
@@ -95,6 +143,17 @@ impl Sizes {
         match self.small[node as usize] {
             u32::MAX => self.large.get(&node).copied().unwrap_or(u64::from(u32::MAX)),
             small => u64::from(small),
+        }
+    }
+
+    /// Adds to a size, up to the largest number.
+    #[inline]
+    pub(crate) fn add(&mut self, node: u32, size: u64) {
+        let sum = u64::from(self.small[node as usize]).saturating_add(size);
+        if sum < u64::from(u32::MAX) {
+            self.small[node as usize] = sum as u32;
+        } else {
+            self.set(node, self.get(node).saturating_add(size));
         }
     }
 

@@ -42,7 +42,9 @@ impl Format {
             return Ok(Self::V8HeapSnapshot);
         }
         let found = bytes[..bytes.len().min(24)].escape_ascii().to_string();
-        Err(HeapError::UnknownFormat { found: if found.is_empty() { "nothing".to_owned() } else { format!("`{found}`") } })
+        Err(HeapError::UnknownFormat {
+            found: if found.is_empty() { "nothing".to_owned() } else { format!("`{found}`") },
+        })
     }
 }
 
@@ -152,7 +154,7 @@ pub(crate) trait Detail: Send + Sync {
     fn id(&self, node: u32) -> u64;
     /// The node with that identity.
     fn find(&self, id: u64) -> Option<u32>;
-    /// What people call it: its class, a function's name, for strings their beginning in quotes.
+    /// What people call it: a function's name, for strings their beginning in quotes; empty where its class says it.
     fn name(&self, node: u32) -> String;
     /// The contents of a string, cut at `max` characters; none for what is no string.
     fn text(&self, node: u32, max: usize) -> Option<String>;
@@ -175,7 +177,7 @@ pub struct Heap<'a> {
     pub(crate) classes: Vec<Class>,
     /// The immediate dominator of each node; the root's is itself.
     pub(crate) dominators: Vec<u32>,
-    pub(crate) retained: Vec<u64>,
+    pub(crate) retained: Sizes,
     /// Least number of strong references from a root; [`Heap::UNREACHED`] where there is no way.
     pub(crate) distances: Vec<u32>,
     pub(crate) detail: Box<dyn Detail + 'a>,
@@ -259,7 +261,8 @@ impl Heap<'_> {
 
     /// What people call it.
     pub fn name(&self, node: Node) -> String {
-        self.detail.name(node.0)
+        let name = self.detail.name(node.0);
+        if name.is_empty() { self.class(node).name.clone() } else { name }
     }
 
     /// The contents of a string, cut at `max` characters; none for what is no string.
@@ -284,7 +287,7 @@ impl Heap<'_> {
 
     /// What would be free without it.
     pub fn retained_bytes(&self, node: Node) -> u64 {
-        self.retained[node.0 as usize]
+        self.retained.get(node.0)
     }
 
     /// The last node on every way from the root to it; none for the root.

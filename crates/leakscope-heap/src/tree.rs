@@ -18,14 +18,14 @@ impl DominatorTree {
     }
 }
 
-impl Heap<'_> {
-    /// The dominator tree downwards. One pass; 8 bytes a node.
-    pub fn dominator_tree(&self) -> DominatorTree {
-        let n = self.n_nodes();
+impl DominatorTree {
+    /// From the immediate dominator of each node. One pass; 8 bytes a node.
+    pub(crate) fn of(dominators: &[u32], root: u32) -> Self {
+        let n = dominators.len();
         let mut first = vec![0_u32; n + 1];
-        let below = |node: &u32| *node != self.root;
+        let below = |node: &u32| *node != root;
         for node in (0..n as u32).filter(below) {
-            first[self.dominators[node as usize] as usize] += 1;
+            first[dominators[node as usize] as usize] += 1;
         }
         let mut end = 0;
         for count in &mut first {
@@ -34,11 +34,18 @@ impl Heap<'_> {
         }
         let mut children = vec![0_u32; end as usize];
         for node in (0..n as u32).rev().filter(below) {
-            let at = &mut first[self.dominators[node as usize] as usize];
+            let at = &mut first[dominators[node as usize] as usize];
             *at -= 1;
             children[*at as usize] = node;
         }
-        DominatorTree { first, children }
+        Self { first, children }
+    }
+}
+
+impl Heap<'_> {
+    /// The dominator tree downwards. One pass; 8 bytes a node.
+    pub fn dominator_tree(&self) -> DominatorTree {
+        DominatorTree::of(&self.dominators, self.root)
     }
 
     /// The biggest of `tree` below `node` by retained size, at most `max`.

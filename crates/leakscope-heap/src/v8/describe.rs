@@ -1,0 +1,179 @@
+//! What people call the nodes of a snapshot, and where they come from in the source.
+
+use leakscope_model::Location;
+use rustc_hash::FxHashMap;
+
+use crate::graph::{Bits, Graph};
+use crate::heap::{Detail, Edge, EdgeKind, EdgeName, Node};
+
+use super::snapshot::{Link, NodeKind, Site, Snapshot};
+
+/// Characters of a string in a name.
+const TEXT_IN_NAME: usize = 60;
+/// Parts of a concatenated string that are put together.
+const PARTS_MAX: usize = 4_096;
+
+/// A snapshot that answers for its nodes.
+#[derive(Debug)]
+pub(crate) struct Described<'a> {
+    snapshot: Snapshot<'a>,
+    detached: Bits,
+    scripts: Scripts,
+    /// Both parts of each concatenated string.
+    parts: FxHashMap<u32, (u32, u32)>,
+}
+
+impl<'a> Described<'a> {
+    pub(super) fn new(snapshot: Snapshot<'a>, graph: &Graph, detached: Bits, scripts: Scripts) -> Self {
+        let parts = concatenated(&snapshot, graph);
+        Self { snapshot, detached, scripts, parts }
+    }
+
+    /// The text of a string, put together from its parts, cut at `max` characters.
+    fn string(&self, node: u32, max: usize) -> String {
+        let mut text = String::new();
+        let mut stack = vec![node];
+        let mut n_parts = 0;
+        while let Some(node) = stack.pop() {
+            if let Some(&(first, second)) = self.parts.get(&node) {
+                stack.extend([second, first]);
+            } else {
+                text.push_str(&self.snapshot.raw_name(node));
+            }
+            n_parts += 1;
+            // A character has at most four bytes; circles do not end by themselves.
+            if text.len() > max.saturating_mul(4) || n_parts > PARTS_MAX {
+                break;
+            }
+        }
+        if let Some((end, _)) = text.char_indices().nth(max) {
+            text.truncate(end);
+        }
+        text
+    }
+
+    fn is_string(&self, node: u32) -> bool {
+        matches!(self.snapshot.kind(node), NodeKind::Text | NodeKind::ConsText | NodeKind::SlicedText)
+    }
+}
+
+fn concatenated(snapshot: &Snapshot<'_>, graph: &Graph) -> FxHashMap<u32, (u32, u32)> {
+    let [first, second] = snapshot.strings.find(["first", "second"]);
+    let mut parts = FxHashMap::default();
+    for node in (0..snapshot.n_nodes() as u32).filter(|&node| snapshot.kind(node) == NodeKind::ConsText) {
+        let part = |name| target_of(snapshot, graph, node, name);
+        if let (Some(first), Some(second)) = (part(first), part(second)) {
+            parts.insert(node, (first, second));
+        }
+    }
+    parts
+}
+
+/// The target of the internal edge of `node` with this name.
+fn target_of(snapshot: &Snapshot<'_>, graph: &Graph, node: u32, name: Option<u32>) -> Option<u32> {
+    let name = name?;
+    let mut edges = graph.first.range(node as usize);
+    let is_it = |&edge: &usize| {
+        let word = snapshot.edge_words[edge];
+        !word.link().is_numbered() && word.name() == name
+    };
+    edges.find(is_it).map(|edge| graph.targets[edge])
+}
+
+impl Detail for Described<'_> {
+    fn id(&self, node: u32) -> u64 {
+        self.snapshot.id(node)
+    }
+
+    fn find(&self, id: u64) -> Option<u32> {
+        (0..self.snapshot.n_nodes() as u32).find(|&node| self.snapshot.id(node) == id)
+    }
+
+    fn name(&self, node: u32) -> String {
+        if self.is_string(node) {
+            let text = self.string(node, TEXT_IN_NAME + 1);
+            return match text.char_indices().nth(TEXT_IN_NAME) {
+                Some((end, _)) => format!("{:?}\u{2026}", &text[..end]),
+                None => format!("{text:?}"),
+            };
+        }
+        let raw = self.snapshot.raw_name(node);
+        match self.snapshot.kind(node) {
+            NodeKind::Closure if raw.is_empty() => "(anonymous)()".to_owned(),
+            NodeKind::Closure => format!("{raw}()"),
+            NodeKind::Object if raw == "Object" => String::new(),
+            NodeKind::Native if self.detached.get(node) && !raw.starts_with("Detached ") => format!("Detached {raw}"),
+            _ => raw,
+        }
+    }
+
+    fn text(&self, node: u32, max: usize) -> Option<String> {
+        self.is_string(node).then(|| self.string(node, max))
+    }
+
+    fn edges(&self, graph: &Graph, node: u32) -> Vec<Edge> {
+        let edge = |edge: usize| {
+            let word = self.snapshot.edge_words[edge];
+            let kind = match word.link() {
+                _ if node == self.snapshot.root => EdgeKind::Root,
+                Link::Context => EdgeKind::Variable,
+                Link::Element => EdgeKind::Element,
+                Link::Property => EdgeKind::Field,
+                Link::Internal | Link::Other => EdgeKind::Internal,
+                Link::Hidden => EdgeKind::Hidden,
+                Link::Shortcut => EdgeKind::Shortcut,
+                Link::Weak => EdgeKind::Weak,
+            };
+            let name = self.snapshot.edge_name(edge);
+            let name = if word.link().is_numbered() {
+                EdgeName::Index(u64::from(name))
+            } else {
+                EdgeName::Text(self.snapshot.strings.text(name))
+            };
+            Edge { kind, name, to: Node(graph.targets[edge]) }
+        };
+        graph.first.range(node as usize).map(edge).collect()
+    }
+
+    fn location(&self, node: u32) -> Option<Location> {
+        self.scripts.location(self.snapshot.site(node)?)
+    }
+}
+
+/// The files of the scripts, by the number that sites name.
+#[derive(Debug, Default)]
+pub(super) struct Scripts {
+    files: FxHashMap<u32, String>,
+}
+
+impl Scripts {
+    /// A function knows its site and, over its shared part, its script.
+    pub(super) fn of(snapshot: &Snapshot<'_>, graph: &Graph) -> Self {
+        let [shared, script, script_or_debug, name] =
+            snapshot.strings.find(["shared", "script", "script_or_debug_info", "name"]);
+        let mut scripts = Self::default();
+        for &(node, site) in &snapshot.sites {
+            if snapshot.kind(node) != NodeKind::Closure || scripts.files.contains_key(&site.script) {
+                continue;
+            }
+            let to = |node, name| target_of(snapshot, graph, node, name);
+            let Some(function) = to(node, shared) else { continue };
+            let Some(file) =
+                to(function, script).or_else(|| to(function, script_or_debug)).and_then(|script| to(script, name))
+            else {
+                continue;
+            };
+            if snapshot.kind(file) == NodeKind::Text {
+                scripts.files.insert(site.script, snapshot.raw_name(file));
+            }
+        }
+        scripts
+    }
+
+    /// A place for people: lines and columns from 1, without the scheme of a file's address.
+    pub(super) fn location(&self, site: Site) -> Option<Location> {
+        let file = self.files.get(&site.script)?;
+        let file = file.strip_prefix("file://").unwrap_or(file).to_owned();
+        Some(Location { file, line: site.line.saturating_add(1), column: Some(site.column.saturating_add(1)) })
+    }
+}

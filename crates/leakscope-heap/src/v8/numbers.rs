@@ -1,0 +1,235 @@
+//! Flat arrays of unsigned numbers, read near the speed of memory and in parallel.
+//!
+//! The arrays of a snapshot are nearly all of its bytes and their grammar is tiny: digits, commas, white space. An array is cut at
+//! commas into pieces; counting the commas tells which record each piece begins with, so that every piece fills its own rows.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::error::HeapError;
+
+/// Least bytes of a piece; shorter ones cost more to hand out than to read.
+const PIECE_BYTES_MIN: usize = 1 << 20;
+/// Pieces of a long array for each worker, so that none waits long for the last.
+const PIECES_A_WORKER: usize = 8;
+
+/// One array of records in the bytes of a snapshot, cut into pieces of whole records.
+#[derive(Clone, Debug)]
+pub(super) struct Records {
+    /// Bytes of each piece, and the number of the record it begins with; one more at the end.
+    pieces: Vec<(usize, usize)>,
+    pub(super) n_records: usize,
+    pub(super) n_fields: usize,
+}
+
+impl Records {
+    /// Cuts `range` of `bytes` into records of `n_fields` numbers.
+    ///
+    /// # Errors
+    /// [`HeapError::Unexpected`] when the numbers do not make whole records. What the numbers are is not looked at yet.
+    pub(super) fn of(bytes: &[u8], range: Range<usize>, n_fields: usize, what: &str) -> Result<Self, HeapError> {
+        let starts = piece_starts(bytes, &range);
+        let ends = starts.iter().skip(1).copied().chain([range.end]);
+        let spans: Vec<Range<usize>> = starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect();
+        let commas: Vec<usize> =
+            spans.par_iter().map(|span| memchr::memchr_iter(b',', &bytes[span.clone()]).count()).collect();
+        let empty = bytes[range.clone()].iter().all(u8::is_ascii_whitespace);
+        let n_numbers = if empty { 0 } else { commas.iter().sum::<usize>() + 1 };
+        if n_fields == 0 || n_numbers % n_fields != 0 {
+            return Err(HeapError::Unexpected {
+                at: range.end as u64,
+                expected: format!("`{what}` with {n_fields} numbers each"),
+                found: format!("{n_numbers} numbers"),
+            });
+        }
+        let mut pieces = Vec::with_capacity(spans.len() + 1);
+        let mut n_before = 0;
+        for (span, n_commas) in spans.iter().zip(commas) {
+            let to_skip = (n_fields - n_before % n_fields) % n_fields;
+            let start = after_commas(bytes, span.start..range.end, to_skip);
+            pieces.push((start, (n_before + to_skip) / n_fields));
+            n_before += n_commas;
+        }
+        pieces.push((range.end, n_numbers / n_fields));
+        Ok(Self { pieces, n_records: n_numbers / n_fields, n_fields })
+    }
+
+    /// The pieces: their bytes and their records.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + '_ {
+        let pairs = self.pieces.iter().zip(self.pieces.iter().skip(1));
+        pairs.map(|(&(start, first), &(end, next))| (start..end, first..next.max(first)))
+    }
+
+    /// The numbers of one record, read again.
+    pub(super) fn record(&self, bytes: &[u8], index: usize) -> Vec<u64> {
+        let place = self.pieces.partition_point(|&(_, first)| first <= index).saturating_sub(1);
+        let (start, first) = self.pieces[place];
+        let end = self.pieces.last().map_or(start, |&(end, _)| end);
+        let start = after_commas(bytes, start..end, (index - first) * self.n_fields);
+        let mut numbers = Numbers { bytes: &bytes[..end], at: start };
+        (0..self.n_fields).map_while(|_| numbers.next().ok()).collect()
+    }
+}
+
+/// Where pieces may begin: at the start, and behind commas at about equal distances.
+fn piece_starts(bytes: &[u8], range: &Range<usize>) -> Vec<usize> {
+    let n_pieces = (range.len() / PIECE_BYTES_MIN).clamp(1, rayon::current_num_threads() * PIECES_A_WORKER);
+    let mut starts = vec![range.start];
+    for piece in 1..n_pieces {
+        let near = range.start + range.len() / n_pieces * piece;
+        if let Some(comma) = memchr::memchr(b',', &bytes[near..range.end]) {
+            starts.push(near + comma + 1);
+        }
+    }
+    starts.dedup();
+    starts
+}
+
+/// The place behind the `n`th comma from the start of `range`; its end where there are fewer.
+fn after_commas(bytes: &[u8], range: Range<usize>, n: usize) -> usize {
+    match n {
+        0 => range.start,
+        n => memchr::memchr_iter(b',', &bytes[range.clone()]).nth(n - 1).map_or(range.end, |at| range.start + at + 1),
+    }
+}
+
+/// Numbers one after the other.
+#[derive(Debug)]
+pub(super) struct Numbers<'a> {
+    /// From the start of the snapshot to the end of the piece.
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+}
+
+impl Numbers<'_> {
+    /// The next number, and past the comma behind it.
+    ///
+    /// # Errors
+    /// [`HeapError::Unexpected`] for anything but digits, and for numbers of more than 19 digits.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<u64, HeapError> {
+        // Eight bytes at once: most numbers and the comma behind them.
+        if let Some(eight) = self.bytes.get(self.at..self.at + 8) {
+            let word = u64::from_le_bytes(eight.try_into().expect("eight bytes were taken"));
+            let digits = word ^ 0x3030_3030_3030_3030;
+            // The high bit of each byte that is no digit.
+            let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+            let n_digits = others.trailing_zeros() as usize / 8;
+            if n_digits.wrapping_sub(1) < 7 {
+                let end = self.at + n_digits;
+                // Node.js up to 20 writes a line a record.
+                let behind = match self.bytes[end] {
+                    b',' => 1,
+                    b'\n' if self.bytes.get(end + 1) == Some(&b',') => 2,
+                    _ => return self.next_slowly(),
+                };
+                self.at = end + behind;
+                return Ok(of_digits(digits << (64 - 8 * n_digits)));
+            }
+        }
+        self.next_slowly()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_slowly(&mut self) -> Result<u64, HeapError> {
+        self.skip_space();
+        let start = self.at;
+        let mut value = 0_u64;
+        while let Some(digit) = self.bytes.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
+        {
+            let next = value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit)));
+            value = next.ok_or_else(|| self.unexpected(start, "a number below 2^64"))?;
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err(self.unexpected(start, "a number"));
+        }
+        self.skip_space();
+        match self.bytes.get(self.at) {
+            Some(b',') => self.at += 1,
+            None => {}
+            Some(_) => return Err(self.unexpected(self.at, "`,` behind a number")),
+        }
+        Ok(value)
+    }
+
+    fn skip_space(&mut self) {
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
+            self.at += 1;
+        }
+    }
+
+    #[cold]
+    fn unexpected(&self, at: usize, expected: &str) -> HeapError {
+        let found = &self.bytes[at.min(self.bytes.len())..(at + 16).min(self.bytes.len())];
+        let found = if found.is_empty() { "the end".to_owned() } else { format!("`{}`", found.escape_ascii()) };
+        HeapError::Unexpected { at: at as u64, expected: expected.to_owned(), found }
+    }
+}
+
+/// The number of eight decimal digits, the first in the lowest byte.
+#[inline]
+fn of_digits(digits: u64) -> u64 {
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let high = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
+    let low = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
+    high.wrapping_add(low) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(text: &str) -> Result<Vec<u64>, String> {
+        let mut numbers = Numbers { bytes: text.as_bytes(), at: 0 };
+        let mut found = Vec::new();
+        while numbers.at < text.len() {
+            found.push(numbers.next().map_err(|error| error.to_string())?);
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn numbers_are_read_whatever_stands_between_them() {
+        assert_eq!(
+            all("1,22,333,\n4444 ,55555,\r\n666666,7777777,88888888,999999999,18446744073709551615"),
+            Ok(vec![1, 22, 333, 4444, 55555, 666_666, 7_777_777, 88_888_888, 999_999_999, u64::MAX])
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_named_with_its_place() {
+        assert_eq!(all("1,,2"), Err("expected a number at byte 2, found `,2`".to_owned()));
+        assert_eq!(all("1,-2"), Err("expected a number at byte 2, found `-2`".to_owned()));
+        assert_eq!(
+            all("12.5,1,1,1,1,1"),
+            Err("expected `,` behind a number at byte 2, found `.5,1,1,1,1,1`".to_owned())
+        );
+        assert_eq!(
+            all("1,99999999999999999999"),
+            Err("expected a number below 2^64 at byte 2, found `9999999999999999`".to_owned())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn print_then_read_is_identity(numbers in prop::collection::vec(any::<u64>().prop_flat_map(|n| (0..64_u32).prop_map(move |shift| n >> shift)), 1..200)) {
+            let text = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+            prop_assert_eq!(all(&text), Ok(numbers));
+        }
+
+        #[test]
+        fn records_tile_the_array_however_it_is_cut(n_records in 0_usize..300, n_fields in 1_usize..8) {
+            let text = (0..n_records * n_fields).map(|n| n.to_string()).collect::<Vec<_>>().join(",\n");
+            let records = Records::of(text.as_bytes(), 0..text.len(), n_fields, "records").unwrap();
+            prop_assert_eq!(records.n_records, n_records);
+            for index in 0..n_records {
+                let expected: Vec<u64> = (index * n_fields..(index + 1) * n_fields).map(|n| n as u64).collect();
+                prop_assert_eq!(records.record(text.as_bytes(), index), expected);
+            }
+        }
+    }
+}

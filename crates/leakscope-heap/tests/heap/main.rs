@@ -1,0 +1,3 @@
+//! The crate over real captures: figures that Chrome DevTools' own engine and the JVM computed for the same files.
+
+mod v8;

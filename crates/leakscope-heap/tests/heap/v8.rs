@@ -1,0 +1,86 @@
+//! V8 heap snapshots against Chrome DevTools' engine, node by node.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use leakscope_heap::{Heap, analyse};
+use serde_json::Value;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/heap").join(name);
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if name.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes }
+}
+
+fn with_heap(name: &str, test: impl FnOnce(&Heap<'_>)) {
+    let bytes = fixture(&format!("{name}.heapsnapshot.zst"));
+    test(&analyse(&bytes, &|_| {}).unwrap());
+}
+
+/// The distance that DevTools gives to what nothing reaches.
+const UNREACHED: i64 = -5;
+
+fn nodes_are_those_of_devtools(name: &str) {
+    let rows = String::from_utf8(fixture(&format!("{name}.nodes.csv.zst"))).unwrap();
+    with_heap(name, |heap| {
+        let mut differences: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        assert_eq!(rows.lines().count() - 1, heap.n_nodes());
+        for (node, row) in heap.nodes().zip(rows.lines().skip(1)) {
+            let cells: Vec<&str> = row.splitn(9, ',').collect();
+            let class = cells[8].trim_matches('"').replace("\"\"", "\"");
+            let dominator = heap.dominator(node).unwrap_or(node).0.to_string();
+            let distance = heap.distance(node).map_or(UNREACHED, i64::from).to_string();
+            let ours = [
+                ("id", heap.id(node).to_string(), cells[1]),
+                ("self", heap.self_bytes(node).to_string(), cells[4]),
+                ("retained", heap.retained_bytes(node).to_string(), cells[5]),
+                ("dominator", dominator, cells[6]),
+                ("distance", distance, cells[7]),
+                ("class", heap.class(node).name.clone(), &class),
+            ];
+            for (what, ours, theirs) in ours.iter().filter(|(_, ours, theirs)| ours != theirs) {
+                differences.entry(what).or_default().push(format!("{row}: {what} {ours}, not {theirs}"));
+            }
+        }
+        let summary: Vec<String> =
+            differences.iter().map(|(what, rows)| format!("{} {what}, first {}", rows.len(), rows[0])).collect();
+        assert!(summary.is_empty(), "{summary:#?}");
+    });
+}
+
+#[test]
+fn every_node_of_a_small_snapshot_of_node_20_is_as_devtools_has_it() {
+    nodes_are_those_of_devtools("tiny-3");
+}
+
+#[test]
+fn every_node_of_a_snapshot_of_node_24_is_as_devtools_has_it() {
+    nodes_are_those_of_devtools("s-n24-3");
+}
+
+fn classes_are_those_of_devtools(name: &str) {
+    let theirs: Value = serde_json::from_slice(&fixture(&format!("{name}.aggregates.json"))).unwrap();
+    let row = |row: &Value| {
+        let number = |key: &str| row[key].as_u64().unwrap();
+        (row["name"].as_str().unwrap().to_owned(), number("count"), number("self"), number("maxRet"))
+    };
+    let mut theirs: Vec<_> = theirs.as_array().unwrap().iter().map(row).collect();
+    with_heap(name, |heap| {
+        let counted = heap.classes().iter().filter(|class| class.count > 0);
+        let mut ours: Vec<_> =
+            counted.map(|class| (class.name.clone(), class.count, class.self_bytes, class.retained_bytes)).collect();
+        ours.sort();
+        theirs.sort();
+        assert_eq!(ours, theirs);
+    });
+}
+
+#[test]
+fn classes_of_a_snapshot_of_node_20_are_those_of_devtools() {
+    classes_are_those_of_devtools("tiny-3");
+}
+
+#[test]
+fn classes_of_a_snapshot_of_node_24_are_those_of_devtools() {
+    classes_are_those_of_devtools("s-n24-3");
+}
