@@ -4,6 +4,7 @@
 
 mod convert;
 mod fleet;
+mod heap;
 mod incident;
 mod problem;
 mod series;
@@ -12,6 +13,10 @@ mod time;
 mod verdict;
 
 pub use fleet::{Opinion, Service, ServiceDetail, Services, Target, Targets};
+pub use heap::{
+    Collection, DuplicateString, Finding, HeapAnalysis, HeapAnswers, HeapClass, HeapClassDetail, HeapClassGrowth, HeapDiff,
+    HeapEdge, HeapNode, HeapObject, HeapRetainer, HeapTotals,
+};
 pub use incident::{Capture, Frame, Incident, Incidents, Location, PathStep, Suspect, Transition};
 pub use problem::Problem;
 pub use series::{Samples, Series, SeriesSet};

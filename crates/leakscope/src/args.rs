@@ -10,6 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   leakscope demo
   leakscope serve --config.file leakscope.yaml
+  leakscope diff early.heapsnapshot late.heapsnapshot
   leakscope backtest recordings/ --fail-on-leak";
 
 #[derive(Debug, Parser)]
@@ -31,6 +32,9 @@ pub(crate) enum Command {
     Check(cmd::check::Args),
     Targets(cmd::targets::Args),
     Incidents(cmd::incidents::Args),
+    Analyze(cmd::analyze::Args),
+    Diff(cmd::diff::Args),
+    Redact(cmd::redact::Args),
     Backtest(cmd::backtest::Args),
     Doctor(cmd::doctor::Args),
     Completions(cmd::completions::Args),

@@ -5,6 +5,7 @@ mod backtest;
 mod cmd;
 mod demo;
 mod exit;
+mod heap;
 mod http;
 mod log;
 mod output;
@@ -37,6 +38,9 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => cmd::check::run(&args),
         Command::Targets(args) => wait_for(cmd::targets::run(&args)),
         Command::Incidents(args) => wait_for(cmd::incidents::run(&args)),
+        Command::Analyze(args) => cmd::analyze::run(&args),
+        Command::Diff(args) => cmd::diff::run(&args),
+        Command::Redact(args) => cmd::redact::run(&args),
         Command::Backtest(args) => wait_for(cmd::backtest::run(&args)),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Completions(args) => cmd::completions::run(&args),

@@ -1,0 +1,178 @@
+//! `leakscope analyze`: what one capture of a heap says: suspects, types, who holds what.
+
+use std::path::{Path, PathBuf};
+
+use leakscope_heap::{Heap, HeapError};
+use leakscope_wire::HeapAnalysis;
+
+use crate::exit::{self, Exit, Failure};
+use crate::heap::{self, Bytes, Extent, Format, Input, Questions, Shown, Sink, Steps};
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  leakscope analyze heap.heapsnapshot
+  leakscope analyze heap.hprof.gz --format html -o heap.html
+  leakscope analyze heap.heapsnapshot --class SessionStore
+  leakscope analyze heap.heapsnapshot --node @4711 --paths @4711
+  leakscope analyze heap.hprof --format json | jq '.suspects[0]'
+  kubectl exec shop-0 -- cat /tmp/heap.hprof | leakscope analyze - --fail-on-leak";
+
+const LONG_ABOUT: &str = "\
+Says what one heap capture shows: what looks wrong and who holds it, which types take the memory, and the dominator tree.
+
+Reads V8 heap snapshots (`.heapsnapshot` of Node.js, Chrome, Deno) and HPROF dumps of a JVM (`.hprof`), plain or packed with gzip or zstd. \
+One capture shows what is large, not what grows: `leakscope diff` of two or more is surer.";
+
+/// Rows where `--top` does not say: of people's tables, and of the objects in JSON.
+const TOP: usize = 15;
+const TOP_OBJECTS: usize = 100;
+/// Suspects on the first screen, and of the other forms.
+const TOP_SUSPECTS: usize = 3;
+const TOP_SUSPECTS_ALL: usize = 10;
+
+/// Says what one heap capture shows, and who holds it
+#[derive(Debug, clap::Args)]
+#[command(long_about = LONG_ABOUT, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
+pub(crate) struct Args {
+    /// The capture: `.heapsnapshot` or `.hprof`, also `.gz` and `.zst`; `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Rows of each table: 15 by default; of JSON all types and 100 objects
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+
+    /// Levels of the dominator tree
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    depth: usize,
+
+    /// Tells of the types with this name and their biggest objects
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+
+    /// Tells of one object: `@123` (V8), `0x7b` (JVM)
+    #[arg(long, value_name = "ID", value_parser = heap::parse_id)]
+    node: Option<u64>,
+
+    /// Tells who refers to an object
+    #[arg(long, value_name = "ID", value_parser = heap::parse_id)]
+    retainers: Option<u64>,
+
+    /// Tells how an object is reached from a root, shortest ways first
+    #[arg(long, value_name = "ID", value_parser = heap::parse_id)]
+    paths: Option<u64>,
+
+    /// Tells which texts several strings have
+    #[arg(long)]
+    strings: bool,
+
+    /// Tells which collections have the most entries, and how full they are
+    #[arg(long)]
+    collections: bool,
+
+    /// Writes `node_id,self_bytes,retained_bytes,dominator_id` of every object into this file
+    #[arg(long, value_name = "CSV")]
+    dump: Option<PathBuf>,
+
+    /// How the result is printed: `text` for people, `json` for programs, `html` for a browser, in one file
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
+    format: Format,
+
+    /// Writes the result into this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Exit with 1 when a suspect has a confidence of 0.5 or more
+    #[arg(long)]
+    fail_on_leak: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let questions = args.questions();
+    if args.format == Format::Html && questions.any() {
+        return Err(Failure::usage("expected `--format text` or `json` with a question about one thing, found `html`")
+            .hint("the page holds the whole report; ask without `--format html`"));
+    }
+    let steps = Steps::new();
+    let input = read(&args.file, &steps)?;
+    let mut warnings: Vec<String> = input.warning.into_iter().collect();
+    let heap = analyse(&args.file, &input.bytes, &steps)?;
+    if let Some(path) = &args.dump {
+        steps.begin("writing every object");
+        heap::dump(&heap, path)
+            .map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))?;
+    }
+    steps.begin("ranking suspects");
+    let answers = heap::ask(&heap, &questions, args.top.unwrap_or(TOP))?;
+    let is_brief = args.format == Format::Text && questions.any() && !args.fail_on_leak;
+    let extent = if is_brief { Extent::NOTHING } else { args.extent() };
+    let analysis = HeapAnalysis { answers, ..heap::analysis(&heap, extent, std::mem::take(&mut warnings)) };
+    steps.end();
+    analysis.warnings.iter().for_each(|warning| output::warning(warning));
+    print(args, &heap, &analysis, questions.any())?;
+    Ok(if args.fail_on_leak && heap::has_leak(&analysis.suspects) { Exit::Leak } else { Exit::Done })
+}
+
+impl Args {
+    fn questions(&self) -> Questions {
+        Questions {
+            class: self.class.clone(),
+            node: self.node,
+            retainers: self.retainers,
+            paths: self.paths,
+            strings: self.strings,
+            collections: self.collections,
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        match self.format {
+            Format::Text => {
+                let top = self.top.unwrap_or(TOP);
+                let suspects = if self.fail_on_leak { TOP_SUSPECTS_ALL } else { TOP_SUSPECTS };
+                Extent { suspects, classes: top, dominators: 0 }
+            }
+            Format::Json | Format::Html => Extent {
+                suspects: self.top.unwrap_or(TOP_SUSPECTS_ALL),
+                classes: self.top.unwrap_or(usize::MAX),
+                dominators: self.top.unwrap_or(TOP_OBJECTS),
+            },
+        }
+    }
+}
+
+/// The bytes of a capture.
+pub(super) fn read(file: &Path, steps: &Steps) -> Result<Input, Failure> {
+    steps.begin(&format!("opening `{}`", file.display()));
+    heap::read(file).map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn analyse<'a>(file: &Path, bytes: &'a Bytes, steps: &Steps) -> Result<Heap<'a>, Failure> {
+    leakscope_heap::analyse(bytes, &|phase| steps.begin(&phase.to_string())).map_err(|error| unreadable(file, &error))
+}
+
+/// A capture that no reader takes.
+pub(super) fn unreadable(file: &Path, error: &HeapError) -> Failure {
+    let failure = Failure::usage(format!("`{}`: {error}", file.display()));
+    match error {
+        HeapError::UnknownFormat { .. } => {
+            failure.hint("how to take a capture of Node.js and of a JVM is in docs/heap.md")
+        }
+        _ => failure,
+    }
+}
+
+fn print(args: &Args, heap: &Heap<'_>, analysis: &HeapAnalysis, asked: bool) -> Result<(), Failure> {
+    let sink = Sink(args.output.clone());
+    let name = args.file.display().to_string();
+    match args.format {
+        Format::Json => sink.write_json(analysis),
+        Format::Html => sink.write(&heap::analysis_html(&name, heap, analysis)),
+        Format::Text if asked => sink.write(&heap::answers_text(&analysis.answers, &analysis.format)),
+        Format::Text => {
+            let shown = Shown { depth: args.depth, rows: args.top.unwrap_or(TOP) + TOP, suspects: TOP_SUSPECTS };
+            sink.write(&heap::analysis_text(&name, heap, analysis, shown))
+        }
+    }
+}

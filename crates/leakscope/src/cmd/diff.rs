@@ -1,0 +1,106 @@
+//! `leakscope diff`: what grew over two or more captures of one service.
+
+use std::path::PathBuf;
+
+use leakscope_heap::{Diff, DiffError};
+
+use super::analyze::{read, unreadable};
+use crate::exit::{self, Exit, Failure};
+use crate::heap::{self, Format, Sink, Steps};
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  leakscope diff early.heapsnapshot late.heapsnapshot
+  leakscope diff 1.hprof.gz 2.hprof.gz 3.hprof.gz --format html -o growth.html
+  leakscope diff before.heapsnapshot after.heapsnapshot --fail-on-leak";
+
+const LONG_ABOUT: &str = "\
+Says what grew from capture to capture of one service, who holds it, and where it is made.
+
+Captures of one process compare by the identity of each object where it has one (V8), else by who holds what (JVM). \
+Take the first after the warm-up and the others under the same load, some minutes apart: with three, a suspect must have grown twice.";
+
+/// Types in a table where `--top` does not say, and suspects on the first screen and of the other forms.
+const TOP: usize = 15;
+const TOP_SUSPECTS: usize = 5;
+const TOP_SUSPECTS_ALL: usize = 20;
+
+/// Says what grew over several heap captures, and who holds it
+#[derive(Debug, clap::Args)]
+#[command(long_about = LONG_ABOUT, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
+pub(crate) struct Args {
+    /// The first capture
+    #[arg(value_name = "BASE")]
+    base: PathBuf,
+
+    /// Later ones, oldest first
+    #[arg(value_name = "LATER", required = true)]
+    later: Vec<PathBuf>,
+
+    /// Rows of the table of types: 15 by default, all of JSON; suspects of JSON and HTML: 20 by default
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+
+    /// How the result is printed: `text` for people, `json` for programs, `html` for a browser, in one file
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
+    format: Format,
+
+    /// Writes the result into this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Exit with 1 when a suspect has a confidence of 0.5 or more
+    #[arg(long)]
+    fail_on_leak: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let files: Vec<PathBuf> = std::iter::once(&args.base).chain(&args.later).cloned().collect();
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let steps = Steps::new();
+    let mut captures = Vec::with_capacity(files.len());
+    let mut warnings = Vec::new();
+    for file in &files {
+        let input = read(file, &steps)?;
+        warnings.extend(input.warning);
+        captures.push(input.bytes);
+    }
+    let bytes: Vec<&[u8]> = captures.iter().map(|bytes| &**bytes).collect();
+    let n_files = files.len();
+    let diff = leakscope_heap::diff(&bytes, &|index, phase| {
+        steps.begin(&format!("capture {} of {n_files}: {phase}", index + 1));
+    });
+    let diff = diff.map_err(|error| incomparable(&files, error))?;
+    steps.end();
+    let n_suspects = args.top.unwrap_or(TOP_SUSPECTS_ALL);
+    let mut report = heap::diff_report(&diff, &names, n_suspects, warnings);
+    report.warnings.iter().for_each(|warning| output::warning(warning));
+    let leaks = heap::has_leak(&report.suspects);
+    print(args, &diff, &mut report)?;
+    Ok(if args.fail_on_leak && leaks { Exit::Leak } else { Exit::Done })
+}
+
+fn incomparable(files: &[PathBuf], error: DiffError) -> Failure {
+    let file = |index: usize| files.get(index).cloned().unwrap_or_default();
+    match error {
+        DiffError::Unreadable { index, source } => unreadable(&file(index), &source),
+        DiffError::Mixed { index, .. } => Failure::usage(format!("`{}`: {error}", file(index).display())),
+        DiffError::TooFew { .. } => Failure::usage(error.to_string()),
+    }
+}
+
+fn print(args: &Args, diff: &Diff<'_>, report: &mut leakscope_wire::HeapDiff) -> Result<(), Failure> {
+    let sink = Sink(args.output.clone());
+    match args.format {
+        Format::Json => {
+            report.classes.truncate(args.top.unwrap_or(usize::MAX));
+            sink.write_json(report)
+        }
+        Format::Html => sink.write(&heap::diff_html(&diff.last, report)),
+        Format::Text => {
+            report.suspects.truncate(TOP_SUSPECTS);
+            sink.write(&heap::diff_text(report, args.top.unwrap_or(TOP)))
+        }
+    }
+}

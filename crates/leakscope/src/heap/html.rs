@@ -1,0 +1,128 @@
+//! A report as one page for a browser: the template with the data inside, nothing loaded from elsewhere.
+
+use leakscope_heap::Heap;
+use leakscope_wire::{HeapAnalysis, HeapClass, HeapClassGrowth, HeapDiff, HeapTotals};
+use serde::Serialize;
+
+use super::outline::{Limits, Row, outline};
+use super::{question, words};
+
+const TEMPLATE: &str = include_str!("report.html");
+/// Stands in the template where the data goes.
+const MARK: &str = "\"DATA\"";
+
+/// What of the dominator tree is in the page: some 150 kB.
+const TREE: Limits = Limits { rows: 2_000, rows_below: 150, depth: 60, parts: 20_000 };
+/// Types in the page: those that retain the most. A table of more helps nobody.
+const CLASSES_MAX: usize = 2_000;
+/// Rows of duplicate strings and of collections.
+const CONTENTS_MAX: usize = 50;
+/// Characters of a name and of a string.
+const NAME_MAX: usize = 120;
+
+/// All that the page shows; `report.html` reads it.
+#[derive(Debug, Serialize)]
+struct Page<'a> {
+    title: String,
+    format: &'a str,
+    captures: Vec<HeapTotals>,
+    growth_bytes: Option<i64>,
+    suspects: &'a [leakscope_wire::Finding],
+    classes: &'a [HeapClass],
+    class_growth: &'a [HeapClassGrowth],
+    /// From the root down: row above, id, name, own bytes, retained bytes, bytes of smaller ones below it.
+    tree: Vec<(usize, String, String, u64, u64, u64)>,
+    duplicate_strings: Vec<leakscope_wire::DuplicateString>,
+    collections: Vec<leakscope_wire::Collection>,
+    warnings: &'a [String],
+}
+
+/// The page of one capture.
+pub(crate) fn analysis_html(name: &str, heap: &Heap<'_>, analysis: &HeapAnalysis) -> String {
+    let HeapAnalysis { format, file_bytes, nodes, edges, total_bytes, classes, suspects, warnings, .. } = analysis;
+    let (file_bytes, nodes, edges, total_bytes) = (*file_bytes, *nodes, *edges, *total_bytes);
+    let capture = HeapTotals { file: name.to_owned(), file_bytes, nodes, edges, total_bytes };
+    render(&Page {
+        title: words::clean(name),
+        format,
+        captures: vec![capture],
+        growth_bytes: None,
+        suspects,
+        classes: &classes[..classes.len().min(CLASSES_MAX)],
+        class_growth: &[],
+        tree: tree(heap),
+        duplicate_strings: question::duplicate_strings(heap, CONTENTS_MAX),
+        collections: question::about_collections(heap, CONTENTS_MAX),
+        warnings,
+    })
+}
+
+/// The page of what grew, with the dominator tree of the last capture.
+pub(crate) fn diff_html(last: &Heap<'_>, report: &HeapDiff) -> String {
+    let names: Vec<&str> = report.captures.iter().map(|capture| capture.file.as_str()).collect();
+    render(&Page {
+        title: words::clean(&names.join(" → ")),
+        format: &report.format,
+        captures: report.captures.clone(),
+        growth_bytes: Some(report.growth_bytes),
+        suspects: &report.suspects,
+        classes: &[],
+        class_growth: &report.classes[..report.classes.len().min(CLASSES_MAX)],
+        tree: tree(last),
+        duplicate_strings: question::duplicate_strings(last, CONTENTS_MAX),
+        collections: question::about_collections(last, CONTENTS_MAX),
+        warnings: &report.warnings,
+    })
+}
+
+fn tree(heap: &Heap<'_>) -> Vec<(usize, String, String, u64, u64, u64)> {
+    let format = heap.format().name();
+    let row = |row: Row| {
+        let Row { node, above, rest_bytes, .. } = row;
+        let name = words::short(&heap.name(node), NAME_MAX);
+        (above, words::id(format, heap.id(node)), name, heap.self_bytes(node), heap.retained_bytes(node), rest_bytes)
+    };
+    outline(heap, TREE).into_iter().map(row).collect()
+}
+
+fn render(page: &Page<'_>) -> String {
+    let data = serde_json::to_string(page).unwrap_or_else(|_| "null".to_owned());
+    TEMPLATE.replacen(MARK, &inert(&data), 1)
+}
+
+/// JSON that ends no script element and begins none: names and strings come from captures that anyone may have written.
+fn inert(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() + json.len() / 16);
+    for c in json.chars() {
+        match c {
+            '<' => text.push_str("\\u003c"),
+            '>' => text.push_str("\\u003e"),
+            '&' => text.push_str("\\u0026"),
+            '\u{2028}' => text.push_str("\\u2028"),
+            '\u{2029}' => text.push_str("\\u2029"),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_loads_nothing_and_has_one_place_for_data() {
+        assert_eq!(TEMPLATE.matches(MARK).count(), 1);
+        for foreign in ["http://", "https://", "@import", "<link", " src=", "fetch(", "innerHTML", "eval("] {
+            assert!(!TEMPLATE.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn no_name_ends_the_script_that_holds_it() {
+        let hostile = "</script><script>alert(1)</script><!-- \u{2028} &amp;";
+        let data = inert(&serde_json::to_string(hostile).unwrap());
+        assert!(!data.contains(['<', '>', '&', '\u{2028}']));
+        assert_eq!(serde_json::from_str::<String>(&data).unwrap(), hostile);
+    }
+}

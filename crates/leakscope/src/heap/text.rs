@@ -1,0 +1,208 @@
+//! A report for people, 100 columns wide: suspects, types, the dominator tree.
+
+use std::fmt::Write;
+
+use comfy_table::Cell;
+use leakscope_heap::Heap;
+use leakscope_wire::{Finding, HeapAnalysis, HeapClass};
+
+use super::outline::{Limits, Row, outline};
+use super::words;
+use crate::output::{style, table};
+
+/// Columns of a line.
+pub(super) const WIDTH: usize = 100;
+/// Characters of a type's name in a table, beside its place and without one.
+const NAME_MAX: usize = 36;
+const NAME_MAX_ALONE: usize = 54;
+const PLACE_MAX: usize = 22;
+/// Columns that sizes take before the tree.
+const TREE_INDENT: usize = 30;
+/// Branches of a tree smaller than one part in so many are summed up.
+const TREE_PARTS: u64 = 200;
+
+/// How much of the report is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// Levels of the dominator tree.
+    pub(crate) depth: usize,
+    /// Its rows.
+    pub(crate) rows: usize,
+    /// Suspects.
+    pub(crate) suspects: usize,
+}
+
+/// The first screen is the answer; then types, then the dominator tree.
+pub(crate) fn analysis_text(name: &str, heap: &Heap<'_>, analysis: &HeapAnalysis, shown: Shown) -> String {
+    let mut text = title(name, analysis);
+    if analysis.suspects.is_empty() {
+        text.push_str("\nNothing stands out in this capture.\n");
+    }
+    for (index, finding) in analysis.suspects.iter().take(shown.suspects).enumerate() {
+        text.push_str(&suspect(index + 1, finding, &analysis.format));
+    }
+    if !analysis.suspects.is_empty() && analysis.suspects.iter().all(|finding| finding.growth_bytes.is_none()) {
+        let _ = writeln!(
+            text,
+            "\n{}One capture shows what is large; `leakscope diff` of two or more shows what grows.{}",
+            style::DIM,
+            style::RESET
+        );
+    }
+    text.push_str(&heading("Types by what they retain"));
+    text.push_str(&class_table(&analysis.classes, analysis.total_bytes));
+    text.push_str(&heading("Who holds how much alone (dominator tree)"));
+    let limits = Limits { rows: shown.rows, rows_below: shown.rows, depth: shown.depth, parts: TREE_PARTS };
+    text.push_str(&tree(heap, &outline(heap, limits)));
+    text
+}
+
+pub(super) fn heading(words: &str) -> String {
+    format!("\n{}{words}{}\n", style::BOLD, style::RESET)
+}
+
+fn title(name: &str, analysis: &HeapAnalysis) -> String {
+    let HeapAnalysis { format, file_bytes, nodes, edges, total_bytes, .. } = analysis;
+    format!(
+        "{}{}{}: {format}, {} in {}, {}, file of {}\n",
+        style::BOLD,
+        words::short(name, 60),
+        style::RESET,
+        words::bytes(*total_bytes),
+        words::counted(*nodes, "object"),
+        words::counted(*edges, "reference"),
+        words::bytes(*file_bytes)
+    )
+}
+
+/// One suspect: what, how much, why, where, and who holds it.
+pub(super) fn suspect(rank: usize, finding: &Finding, format: &str) -> String {
+    let Finding { suspect, growth_bytes, growth_count, grew_in_every_step, .. } = finding;
+    let (icon, color) = if suspect.confidence >= 0.5 { ('▲', style::RED) } else { ('?', style::YELLOW) };
+    let mut text = String::from("\n");
+    for (index, line) in wrapped(&words::clean(&suspect.title), WIDTH - 5).iter().enumerate() {
+        let lead = if index == 0 { format!("{color}{icon}{} {rank:<2} ", style::RESET) } else { " ".repeat(5) };
+        let _ = writeln!(text, "{lead}{}{line}{}", style::BOLD, style::RESET);
+    }
+    let (bytes, count, whole) = match (growth_bytes, growth_count) {
+        (Some(bytes), Some(count)) => {
+            (words::growth(*bytes), format!("{} objects", words::growth_count(*count)), "growth")
+        }
+        _ => (words::bytes(suspect.bytes), words::counted(suspect.count, "object"), "heap"),
+    };
+    let steps = match grew_in_every_step {
+        Some(true) => ", in every step",
+        Some(false) => ", not in every step",
+        None => "",
+    };
+    let share = words::percent(suspect.share);
+    let _ =
+        writeln!(text, "     {bytes} ({share} of the {whole}), {count}{steps}, confidence {:.2}", suspect.confidence);
+    for line in wrapped(&words::clean(&suspect.reason), WIDTH - 5) {
+        let _ = writeln!(text, "     {line}");
+    }
+    if let Some(location) = &suspect.location {
+        let _ = writeln!(text, "     at {}{}{}", style::CYAN, words::place(location, WIDTH - 8), style::RESET);
+    }
+    if !suspect.path.is_empty() {
+        let _ = writeln!(text, "     {}held by{}", style::DIM, style::RESET);
+        for line in words::chain(format, &suspect.path, 7, WIDTH) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    text
+}
+
+/// Lines of at most `width` characters, broken at spaces.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word = words::short(word, width);
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+fn class_table(classes: &[HeapClass], total_bytes: u64) -> String {
+    let has_places = classes.iter().any(|class| class.location.is_some());
+    let has_retained = classes.iter().any(|class| class.retained_bytes.is_some());
+    let mut header = vec!["TYPE"];
+    header.extend(has_places.then_some("DECLARED AT"));
+    header.extend(["COUNT", "OWN"]);
+    header.extend(has_retained.then_some("RETAINED"));
+    header.push("SHARE");
+    let mut rows = table::new(&header, 1 + usize::from(has_places));
+    let name_max = if has_places { NAME_MAX } else { NAME_MAX_ALONE };
+    for class in classes {
+        let place = class.location.as_ref().map(|place| words::place(place, PLACE_MAX)).unwrap_or_default();
+        let mut row = vec![Cell::new(words::short(&class.name, name_max))];
+        row.extend(has_places.then(|| Cell::new(place)));
+        row.extend([Cell::new(words::number(class.count)), Cell::new(words::bytes(class.self_bytes))]);
+        row.extend(has_retained.then(|| Cell::new(class.retained_bytes.map_or(table::NONE.to_owned(), words::bytes))));
+        row.push(Cell::new(words::share(class.retained_bytes.unwrap_or(class.self_bytes), total_bytes)));
+        rows.add_row(row);
+    }
+    table::render(&rows)
+}
+
+fn tree(heap: &Heap<'_>, rows: &[Row]) -> String {
+    let total = heap.total_bytes();
+    let mut text = format!("{}{:>10}  {:>6}  {:>8}  OBJECT{}\n", style::DIM, "RETAINED", "SHARE", "OWN", style::RESET);
+    for (index, row) in rows.iter().enumerate() {
+        let retained = heap.retained_bytes(row.node);
+        let identity = words::id(heap.format().name(), heap.id(row.node));
+        let space = "  ".repeat(row.depth.min(20));
+        let name_max = (WIDTH - TREE_INDENT).saturating_sub(space.len() + identity.len() + 1).max(16);
+        let name = words::short(&heap.name(row.node), name_max);
+        let _ = writeln!(
+            text,
+            "{:>10}  {:>6}  {:>8}  {space}{name} {}{identity}{}",
+            words::bytes(retained),
+            words::share(retained, total),
+            words::bytes(heap.self_bytes(row.node)),
+            style::DIM,
+            style::RESET
+        );
+        let ends_below = |rest: &&Row| rest.depth > row.depth;
+        let n_below = rows[index + 1..].iter().take_while(ends_below).count();
+        if n_below == 0 {
+            text.push_str(&rests_above(heap, rows, index));
+        }
+    }
+    text
+}
+
+/// The rests of `last` and of those above it whose last row it is: what was too small to be shown, one line each, where it matters.
+fn rests_above(heap: &Heap<'_>, rows: &[Row], last: usize) -> String {
+    let next_depth = rows.get(last + 1).map_or(0, |next| next.depth);
+    let mut text = String::new();
+    let mut at = last;
+    loop {
+        let row = rows[at];
+        if row.depth < next_depth {
+            return text;
+        }
+        if at != last && row.rest_bytes >= heap.total_bytes() / TREE_PARTS {
+            let _ = writeln!(
+                text,
+                "{}{:>10}  {:>6}  {:>8}  {}… smaller ones{}",
+                style::DIM,
+                words::bytes(row.rest_bytes),
+                words::share(row.rest_bytes, heap.total_bytes()),
+                "",
+                "  ".repeat((row.depth + 1).min(20)),
+                style::RESET
+            );
+        }
+        if at == 0 {
+            return text;
+        }
+        at = row.above;
+    }
+}
