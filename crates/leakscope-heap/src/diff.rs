@@ -1,8 +1,18 @@
 //! What grew over two or more captures.
 
+use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
+
+use crate::accumulate::{Accumulation, accumulations};
 use crate::error::HeapError;
 use crate::findings::{ClassGrowth, Finding, Totals};
-use crate::heap::{Format, Heap, Phase};
+use crate::heap::{Format, Heap, Node, Phase, analyse_like};
+use crate::hprof::normalised;
+use crate::shapes::{Shapes, Tally};
+use crate::suspects::{Evidence, counted, finding};
+use crate::v8::Interface;
 
 /// What grew.
 #[derive(Debug)]
@@ -50,10 +60,173 @@ pub enum DiffError {
     },
 }
 
+/// Least part of all growth that makes a place a suspect.
+const SHARE_MIN: f64 = 0.01;
+/// Bytes below which growth is no suspect's.
+const GROWTH_MIN: i64 = 16 << 10;
+/// Least part of the last capture's heap that growth must be, for a suspect to be named at all.
+const HEAP_SHARE_MIN: f64 = 0.02;
+/// Suspects that are told.
+const FINDINGS_MAX: usize = 50;
+
 /// Compares captures of one service, oldest first.
+///
+/// Growth is told by place of accumulation (see `accumulate`), each with the retaining path in the last capture. Types are compared by
+/// object id where ids last (V8), as Chrome DevTools does, else by count. `progress` hears which capture is worked on, from 0.
 ///
 /// # Errors
 /// [`DiffError`].
-pub fn diff<'a>(captures: &[&'a [u8]], _progress: &(dyn Fn(usize, Phase) + Sync)) -> Result<Diff<'a>, DiffError> {
-    Err(DiffError::TooFew { found: captures.len() })
+pub fn diff<'a>(captures: &[&'a [u8]], progress: &(dyn Fn(usize, Phase) + Sync)) -> Result<Diff<'a>, DiffError> {
+    let (Some((&first, &last)), 2..) = (captures.first().zip(captures.last()), captures.len()) else {
+        return Err(DiffError::TooFew { found: captures.len() });
+    };
+    let formats = formats_of(captures)?;
+    let n = captures.len();
+    let read = |index: usize, interfaces: Option<&[Interface]>, bytes| {
+        let heap = analyse_like(bytes, interfaces, &|phase| progress(index, phase));
+        heap.map_err(|source| DiffError::Unreadable { index, source })
+    };
+    let mut shapes = Shapes::default();
+    let mut tallies = vec![Tally::default(); n];
+    let mut totals = vec![Totals::default(); n];
+    // The last first: plain objects of all captures are called as in the last.
+    let last = read(n - 1, None, last)?;
+    tallies[n - 1] = shapes.tally(&last);
+    totals[n - 1] = Totals::of(&last);
+    let mut classes = Vec::new();
+    for index in 0..n - 1 {
+        let heap = read(index, Some(&last.interfaces), if index == 0 { first } else { captures[index] })?;
+        tallies[index] = shapes.tally(&heap);
+        totals[index] = Totals::of(&heap);
+        if index == 0 {
+            classes = class_growth(&heap, &last);
+        }
+    }
+    progress(n - 1, Phase::Suspects);
+    tallies.iter_mut().for_each(|tally| shapes.add_up(tally));
+    let growth_bytes = totals[n - 1].total_bytes as i64 - totals[0].total_bytes as i64;
+    let findings = findings(&last, &shapes, &tallies, growth_bytes);
+    Ok(Diff { format: formats, captures: totals, growth_bytes, findings, classes, last })
+}
+
+fn formats_of(captures: &[&[u8]]) -> Result<Format, DiffError> {
+    let mut first: Option<Format> = None;
+    for (index, bytes) in captures.iter().enumerate() {
+        let format = Format::of(bytes).map_err(|source| DiffError::Unreadable { index, source })?;
+        let expected = *first.get_or_insert(format);
+        if format != expected {
+            return Err(DiffError::Mixed { index, expected: expected.name(), found: format.name() });
+        }
+    }
+    first.ok_or(DiffError::TooFew { found: 0 })
+}
+
+/// The suspects: places with a part of the growth that matters, those that grew in every step first, then by bytes.
+fn findings(last: &Heap<'_>, shapes: &Shapes, tallies: &[Tally], growth_bytes: i64) -> Vec<Finding> {
+    let total = last.total_bytes() as f64;
+    let bytes_min = ((growth_bytes as f64 * SHARE_MIN) as i64).max(GROWTH_MIN);
+    let mut places = accumulations(shapes, tallies, bytes_min);
+    places.retain(|place| place.growth() as f64 >= total * HEAP_SHARE_MIN * SHARE_MIN);
+    places.sort_by_key(|place| (!place.grew_in_every_step(), std::cmp::Reverse(place.growth())));
+    let all: i64 = places.iter().map(Accumulation::growth).sum();
+    let all = growth_bytes.max(all).max(1) as f64;
+    let mut findings = Vec::new();
+    for place in &places {
+        let counts = tallies.iter().map(|tally| counted(place, tally)).collect();
+        let last_tally = &tallies[tallies.len() - 1];
+        let share = place.growth() as f64 / all;
+        let evidence = Evidence { shapes, last: last_tally, place, counts, share };
+        if place.growth() as f64 >= total * HEAP_SHARE_MIN {
+            findings.extend(finding(last, &evidence));
+        }
+        if findings.len() >= FINDINGS_MAX {
+            break;
+        }
+    }
+    findings
+}
+
+/// What was added and removed by type.
+fn class_growth(base: &Heap<'_>, last: &Heap<'_>) -> Vec<ClassGrowth> {
+    let mut table = ClassTable::default();
+    let (of_base, of_last) = (table.numbers(base), table.numbers(last));
+    if last.format == Format::V8HeapSnapshot {
+        table.by_id(base, &of_base, last, &of_last);
+    } else {
+        table.by_count(base, &of_base, last, &of_last);
+    }
+    let mut rows = table.rows;
+    rows.retain(|row| row.added_count + row.removed_count > 0);
+    let growth = |row: &ClassGrowth| row.added_bytes as i64 - row.removed_bytes as i64;
+    rows.sort_by(|a, b| growth(b).cmp(&growth(a)).then_with(|| a.name.cmp(&b.name)));
+    rows
+}
+
+/// Types of two captures by what they have in common: name and place.
+#[derive(Default)]
+struct ClassTable {
+    rows: Vec<ClassGrowth>,
+    by_key: BTreeMap<(String, Option<(String, u32, Option<u32>)>), u32>,
+}
+
+impl ClassTable {
+    /// The row of each class of `heap`.
+    fn numbers(&mut self, heap: &Heap<'_>) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(heap.classes.len());
+        for class in &heap.classes {
+            let place = class.location.as_ref().map(|place| (place.file.clone(), place.line, place.column));
+            let name = normalised(&class.name).into_owned();
+            let next = self.rows.len() as u32;
+            let number = *self.by_key.entry((name.clone(), place)).or_insert(next);
+            if number == next {
+                let location = class.location.clone();
+                self.rows.push(ClassGrowth { name, location, ..ClassGrowth::default() });
+            }
+            numbers.push(number);
+        }
+        numbers
+    }
+
+    /// Same id, same object, whatever its size became.
+    fn by_id(&mut self, base: &Heap<'_>, of_base: &[u32], last: &Heap<'_>, of_last: &[u32]) {
+        let mut kept: FxHashMap<u64, u32> = FxHashMap::default();
+        let counted = |heap: &Heap<'_>, node: Node| heap.self_bytes(node) > 0;
+        for node in last.nodes().filter(|&node| counted(last, node)) {
+            kept.insert(last.id(node), of_last[last.class_of[node.0 as usize] as usize]);
+        }
+        for node in base.nodes().filter(|&node| counted(base, node)) {
+            let class = of_base[base.class_of[node.0 as usize] as usize];
+            match kept.entry(base.id(node)) {
+                Entry::Occupied(same) if *same.get() == class => drop(same.remove()),
+                _ => {
+                    let row = &mut self.rows[class as usize];
+                    row.removed_count += 1;
+                    row.removed_bytes += base.self_bytes(node);
+                }
+            }
+        }
+        for node in last.nodes().filter(|&node| counted(last, node)) {
+            if let Some(&class) = kept.get(&last.id(node)) {
+                let row = &mut self.rows[class as usize];
+                row.added_count += 1;
+                row.added_bytes += last.self_bytes(node);
+            }
+        }
+    }
+
+    fn by_count(&mut self, base: &Heap<'_>, of_base: &[u32], last: &Heap<'_>, of_last: &[u32]) {
+        let mut changes = vec![(0_i64, 0_i64); self.rows.len()];
+        for (heap, numbers, sign) in [(base, of_base, -1), (last, of_last, 1)] {
+            for (class, &number) in heap.classes.iter().zip(numbers) {
+                changes[number as usize].0 += sign * class.count as i64;
+                changes[number as usize].1 += sign * class.self_bytes as i64;
+            }
+        }
+        for (row, (count, bytes)) in self.rows.iter_mut().zip(changes) {
+            row.added_count = count.max(0) as u64;
+            row.removed_count = (-count).max(0) as u64;
+            row.added_bytes = bytes.max(0) as u64;
+            row.removed_bytes = (-bytes).max(0) as u64;
+        }
+    }
 }

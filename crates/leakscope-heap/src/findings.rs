@@ -4,6 +4,8 @@ use std::fmt;
 
 use leakscope_model::{Location, Suspect};
 
+use crate::heap::Heap;
+
 /// The same leak in every process, replica and deploy: a hash of its normalised path from the root to where it accumulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeakIdentity(pub u64);
@@ -37,7 +39,7 @@ pub struct Finding {
 }
 
 /// What changed of one type from the first capture to the last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClassGrowth {
     /// As [`crate::Class::name`].
     pub name: String,
@@ -54,7 +56,7 @@ pub struct ClassGrowth {
 }
 
 /// The totals of one capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of the capture.
     pub file_bytes: u64,
@@ -64,4 +66,15 @@ pub struct Totals {
     pub edges: u64,
     /// Bytes of all objects.
     pub total_bytes: u64,
+}
+
+impl Totals {
+    pub(crate) fn of(heap: &Heap<'_>) -> Self {
+        Self {
+            file_bytes: heap.file_bytes(),
+            nodes: heap.n_nodes() as u64,
+            edges: heap.n_edges() as u64,
+            total_bytes: heap.total_bytes(),
+        }
+    }
 }

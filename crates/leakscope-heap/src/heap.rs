@@ -162,6 +162,16 @@ pub(crate) trait Detail: Send + Sync {
     fn edges(&self, graph: &Graph, node: u32) -> Vec<Edge>;
     /// Where a function, or the class of an object, is declared.
     fn location(&self, node: u32) -> Option<Location>;
+    /// Whether one of the edges from `from` to `to`, of which there is one at least, keeps `to` alive.
+    fn retains(&self, graph: &Graph, from: u32, to: u32) -> bool;
+    /// A number for the type of a node where its class says too little: one function of many, one class of all `Class` objects. The
+    /// same number means the same [`Detail::name`].
+    fn finer_type(&self, node: u32) -> Option<u32>;
+    /// A number for the name by which its dominator holds each node, `u32::MAX` where it does so by index, key or several ways; may
+    /// be empty where no name is known. See [`Detail::hold_text`].
+    fn holds(&self, graph: &Graph, dominators: &[u32]) -> Vec<u32>;
+    /// The name that a number of [`Detail::holds`] stands for.
+    fn hold_text(&self, hold: u32) -> String;
 }
 
 /// One analysed capture.
@@ -181,6 +191,8 @@ pub struct Heap<'a> {
     /// Least number of strong references from a root; [`Heap::UNREACHED`] where there is no way.
     pub(crate) distances: Vec<u32>,
     pub(crate) detail: Box<dyn Detail + 'a>,
+    /// What V8's plain objects were called by; empty for other formats.
+    pub(crate) interfaces: Vec<v8::Interface>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -199,8 +211,17 @@ impl fmt::Debug for Heap<'_> {
 /// [`HeapError`], when no graph can be had. A capture that ends too soon is analysed as far as it goes where its format allows, and
 /// [`Heap::warnings`] says so.
 pub fn analyse<'a>(bytes: &'a [u8], progress: &(dyn Fn(Phase) + Sync)) -> Result<Heap<'a>, HeapError> {
+    analyse_like(bytes, None, progress)
+}
+
+/// As [`analyse`], with plain objects of V8 called as in the snapshot that `interfaces` are from.
+pub(crate) fn analyse_like<'a>(
+    bytes: &'a [u8],
+    interfaces: Option<&[v8::Interface]>,
+    progress: &(dyn Fn(Phase) + Sync),
+) -> Result<Heap<'a>, HeapError> {
     match Format::of(bytes)? {
-        Format::V8HeapSnapshot => v8::analyse(bytes, progress),
+        Format::V8HeapSnapshot => v8::analyse(bytes, interfaces, progress),
         Format::Hprof => hprof::analyse(bytes, progress),
     }
 }

@@ -5,6 +5,7 @@
 //! from a root it is. [`Heap`] answers questions; `suspects` ranks what looks wrong in one capture, [`diff`] what grew over
 //! several. `redact` keeps the shape of a capture and drops its contents.
 
+mod accumulate;
 mod contents;
 mod diff;
 mod dominators;
@@ -15,6 +16,9 @@ mod heap;
 mod hprof;
 mod redact;
 mod retained;
+mod rules;
+mod shapes;
+mod story;
 mod suspects;
 mod tree;
 mod v8;

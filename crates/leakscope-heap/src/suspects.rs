@@ -1,12 +1,203 @@
-//! What looks wrong in one capture.
+//! Suspects: places of accumulation with all that a person needs to act, in one capture or over several.
 
-use crate::findings::Finding;
-use crate::heap::Heap;
+use std::hash::Hasher;
+
+use leakscope_model::{Location, Suspect};
+
+use crate::accumulate::Accumulation;
+use crate::findings::{Finding, Growth, LeakIdentity};
+use crate::heap::{Heap, Node};
+use crate::rules::{self, Scene};
+use crate::shapes::{Shapes, Tally};
+use crate::story::{self, Step};
+
+/// Part of the heap that must hang on one place for it to be a suspect of a single capture.
+const SHARE_MIN: f64 = 0.05;
+/// Objects that must hang there.
+const COUNT_MIN: u64 = 10;
+/// Objects for each holder: below, it is no accumulation.
+const FAN_OUT_MIN: u64 = 10;
+
+/// Everything known of one place of accumulation.
+pub(crate) struct Evidence<'e> {
+    pub(crate) shapes: &'e Shapes,
+    /// Of the capture in which the path is.
+    pub(crate) last: &'e Tally,
+    pub(crate) place: &'e Accumulation,
+    /// Objects of the growing shape in each capture.
+    pub(crate) counts: Vec<u64>,
+    /// Part of all growth, or of the heap where there is one capture.
+    pub(crate) share: f64,
+}
 
 impl Heap<'_> {
-    /// What looks wrong, most suspicious first, at most `max`. Weaker than what [`crate::diff`] says: much is not yet growing.
+    /// What looks wrong, most suspicious first, at most `max`. Weaker than what [`crate::diff`] says: much is big and does not grow.
+    ///
+    /// A suspect of a single capture is a holder with many objects of one kind that retain a large part of the heap.
     pub fn suspects(&self, max: usize) -> Vec<Finding> {
-        let _ = max;
-        Vec::new()
+        let mut shapes = Shapes::default();
+        let mut tally = shapes.tally(self);
+        shapes.add_up(&mut tally);
+        let total = tally.retained.first().copied().unwrap_or(0).max(1);
+        let mut places = crowded(&shapes, &tally, (total as f64 * SHARE_MIN) as u64);
+        places.sort_by_key(|place| std::cmp::Reverse(place.bytes[0]));
+        let evidence = |place| {
+            let counts = vec![counted(place, &tally)];
+            Evidence { shapes: &shapes, last: &tally, place, counts, share: place.bytes[0] as f64 / total as f64 }
+        };
+        places.iter().map(evidence).filter_map(|evidence| finding(self, &evidence)).take(max).collect()
+    }
+}
+
+/// Objects of the shape that accumulates.
+pub(crate) fn counted(place: &Accumulation, tally: &Tally) -> u64 {
+    place.elements.map_or(1, |elements| tally.count.get(elements as usize).copied().unwrap_or(0))
+}
+
+/// Holders with many objects of a shape below them that retain `bytes_min` at least.
+fn crowded(shapes: &Shapes, tally: &Tally, bytes_min: u64) -> Vec<Accumulation> {
+    let children = shapes.children();
+    let (retained, count) = (|shape: u32| tally.retained[shape as usize], |shape: u32| tally.count[shape as usize]);
+    let mut found = Vec::new();
+    let mut holders = vec![0_u32];
+    while let Some(at) = holders.pop() {
+        let many = |child: u32| count(child) >= COUNT_MIN.max(FAN_OUT_MIN * count(at));
+        let (crowds, few): (Vec<u32>, Vec<u32>) = children[at as usize].iter().partition(|&&child| many(child));
+        let bytes: u64 = crowds.iter().map(|&child| retained(child)).sum();
+        let elements = crowds.iter().copied().max_by_key(|&child| retained(child));
+        if elements.is_some() && bytes >= bytes_min && at != 0 {
+            found.push(Accumulation { at, elements, bytes: vec![bytes] });
+        }
+        holders.extend(few.into_iter().filter(|&child| retained(child) >= bytes_min));
+    }
+    found
+}
+
+/// The suspect of one place; none where only the engine's own things accumulate.
+pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
+    let (holder, element) = example(heap, evidence)?;
+    let way = way_to(heap, holder, element);
+    let element_name = element.map_or_else(|| heap.name(holder), |element| kind_of(heap, element));
+    if rules::is_engines_own(&element_name) {
+        return None;
+    }
+    let (first, last) = (*evidence.place.bytes.first()?, *evidence.place.bytes.last()?);
+    let (count_first, count_last) = (*evidence.counts.first()?, *evidence.counts.last()?);
+    let compared = evidence.place.bytes.len() > 1;
+    let growth = compared.then(|| Growth {
+        bytes: last as i64 - first as i64,
+        count: count_last as i64 - count_first as i64,
+        in_every_step: evidence.place.grew_in_every_step(),
+    });
+    let (bytes, count) = match growth {
+        Some(growth) => (growth.bytes.max(0) as u64, growth.count.max(0) as u64),
+        None => (last, count_last),
+    };
+    let scene = Scene {
+        heap,
+        way: &way,
+        holder,
+        element,
+        element_name: &element_name,
+        owner: story::owner_of(heap, &way),
+        chained: evidence.place.elements.is_some_and(|elements| repeats(evidence.shapes, elements, evidence.last)),
+    };
+    let verdict = rules::judge(&scene);
+    let location = place(heap, &way, holder, element);
+    let identity = identity(heap, &way, &element_name);
+    let suspect = Suspect {
+        title: verdict.title,
+        kind: verdict.kind.to_owned(),
+        name: element_name,
+        bytes,
+        count,
+        share: evidence.share.clamp(0.0, 1.0),
+        path: story::path_of(heap, &way),
+        stack: Vec::new(),
+        location,
+        confidence: confidence(evidence, growth),
+        reason: rules::reason(evidence, growth, verdict.advice),
+    };
+    Some(Finding { suspect, identity, growth })
+}
+
+/// A holder and one of what accumulates in it.
+fn example(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<(Node, Option<Node>)> {
+    let biggest = |shape: u32| evidence.last.biggest.get(shape as usize).copied().flatten();
+    let Some(elements) = evidence.place.elements else { return biggest(evidence.place.at).map(|holder| (holder, None)) };
+    let mut element = biggest(elements)?;
+    let mut holder = heap.dominator(element)?;
+    // The objects of a chain hold each other; their holder is above the first.
+    let chained = |node: Node, below: Node| heap.class(node) == heap.class(below) && heap.dominator(node).is_some();
+    while chained(holder, element) {
+        (element, holder) = (holder, heap.dominator(holder)?);
+    }
+    Some((holder, Some(entry(heap, element))))
+}
+
+/// What an entry of a collection is about: its value.
+fn entry(heap: &Heap<'_>, mut node: Node) -> Node {
+    let mut depth = 0;
+    while story::is_inner(&heap.class(node).name) && depth < 4 {
+        let below = heap.graph.targets(node.0).iter().map(|&target| Node(target));
+        let Some(next) = below.filter(|&below| heap.dominator(below) == Some(node)).max_by_key(|&below| heap.retained_bytes(below))
+        else {
+            break;
+        };
+        node = next;
+        depth += 1;
+    }
+    node
+}
+
+fn way_to(heap: &Heap<'_>, holder: Node, element: Option<Node>) -> Vec<Step> {
+    story::way_down(heap, element.unwrap_or(holder))
+}
+
+/// What people call what accumulates: a function by its name, everything else by its class.
+fn kind_of(heap: &Heap<'_>, node: Node) -> String {
+    let name = heap.name(node);
+    if name.ends_with("()") || name.starts_with("class ") { name } else { heap.class(node).name.clone() }
+}
+
+/// Whether the objects of a shape hold each other in a chain.
+fn repeats(shapes: &Shapes, shape: u32, tally: &Tally) -> bool {
+    let of = shapes.shapes[shape as usize];
+    let parent = shapes.shapes[of.parent as usize];
+    parent.of == of.of && tally.count[of.parent as usize] <= 2
+}
+
+/// Where what accumulates is made, else where the nearest of its holders is declared.
+fn place(heap: &Heap<'_>, way: &[Step], holder: Node, element: Option<Node>) -> Option<Location> {
+    let above = || way.iter().rev().find_map(|step| story::declared_at(heap, step.node).filter(story::is_programs_own));
+    element.and_then(|element| story::place_of(heap, element)).or_else(above).or_else(|| story::place_of(heap, holder))
+}
+
+/// A hash of the names on the way down, which are the same in every process; see [`LeakIdentity`].
+fn identity(heap: &Heap<'_>, way: &[Step], element: &str) -> LeakIdentity {
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(heap.format.name().as_bytes());
+    for step in story::path_of(heap, way) {
+        let name = crate::hprof::normalised(&step.name);
+        // Strings on the way are contents, not names.
+        if !name.starts_with('"') {
+            hasher.write(name.as_bytes());
+        }
+        let edge = step.edge;
+        hasher.write(if edge.starts_with('[') { b"[]" } else { edge.as_bytes() });
+        hasher.write_u8(0);
+    }
+    hasher.write(crate::hprof::normalised(element).as_bytes());
+    LeakIdentity(hasher.finish())
+}
+
+/// How sure: growth in every step and its share, over three captures or more; one capture alone says little.
+fn confidence(evidence: &Evidence<'_>, growth: Option<Growth>) -> f64 {
+    let share = evidence.share.clamp(0.0, 1.0);
+    match (growth, evidence.place.bytes.len()) {
+        (None, _) => 0.2 + 0.4 * share,
+        (Some(growth), n) if growth.in_every_step && n > 2 => 0.5 + 0.49 * share,
+        (Some(growth), _) if growth.in_every_step => 0.4 + 0.4 * share,
+        (Some(_), _) => 0.1 + 0.2 * share,
     }
 }

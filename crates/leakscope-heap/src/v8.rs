@@ -20,6 +20,7 @@ use crate::heap::{Format, Heap, Phase};
 use crate::retained::{class_retained, retained};
 use crate::tree::DominatorTree;
 
+pub(crate) use classes::Interface;
 use describe::Described;
 
 /// Bytes in which the first key of a snapshot must come.
@@ -35,7 +36,13 @@ pub(crate) fn is_snapshot(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`HeapError`] at the first byte that does not fit; a snapshot is whole or of no use, since its names come last.
-pub(crate) fn analyse<'a>(bytes: &'a [u8], progress: &(dyn Fn(Phase) + Sync)) -> Result<Heap<'a>, HeapError> {
+///
+/// `interfaces`: what to call plain objects by, where the snapshot is compared with another.
+pub(crate) fn analyse<'a>(
+    bytes: &'a [u8],
+    interfaces: Option<&[Interface]>,
+    progress: &(dyn Fn(Phase) + Sync),
+) -> Result<Heap<'a>, HeapError> {
     progress(Phase::Reading);
     let snapshot::Read { snapshot, graph, mut self_bytes } = snapshot::read(bytes)?;
     let root = snapshot.root;
@@ -54,8 +61,8 @@ pub(crate) fn analyse<'a>(bytes: &'a [u8], progress: &(dyn Fn(Phase) + Sync)) ->
     let dominators = dominators.of;
     let detached = detached::detached(&snapshot, &graph);
     let scripts = describe::Scripts::of(&snapshot, &graph);
-    let classes::Classes { of: class_of, mut classes } =
-        classes::classes(&snapshot, &graph, &self_bytes, &detached, &scripts);
+    let classes::Classes { of: class_of, mut classes, interfaces } =
+        classes::classes(&snapshot, &graph, &self_bytes, &detached, &scripts, interfaces);
     let tree = DominatorTree::of(&dominators, root);
     class_retained(&mut classes, &class_of, &self_bytes, &retained, &tree, root);
     Ok(Heap {
@@ -70,6 +77,7 @@ pub(crate) fn analyse<'a>(bytes: &'a [u8], progress: &(dyn Fn(Phase) + Sync)) ->
         distances,
         detail: Box::new(Described::new(snapshot, &graph, detached, scripts)),
         graph,
+        interfaces,
         warnings: Vec::new(),
     })
 }

@@ -24,29 +24,42 @@ pub(super) struct Classes {
     /// Index into `classes` of each node.
     pub(super) of: Vec<u32>,
     pub(super) classes: Vec<Class>,
+    /// What plain objects were grouped by, most popular first.
+    pub(super) interfaces: Vec<Interface>,
+}
+
+/// Properties that many plain objects have, and the name of those objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interface {
+    name: String,
+    properties: Vec<String>,
 }
 
 /// Puts each node into its class and adds up counts and own bytes; retained bytes are left at 0.
+///
+/// `given`: the interfaces to group plain objects by, as another snapshot has them, so that both can be compared; else those that this
+/// one shows.
 pub(super) fn classes(
     snapshot: &Snapshot<'_>,
     graph: &Graph,
     self_bytes: &Sizes,
     detached: &Bits,
     scripts: &Scripts,
+    given: Option<&[Interface]>,
 ) -> Classes {
     let mut names = Names::of(snapshot);
-    let interfaces = Interfaces::of(snapshot, graph, &mut names);
+    let plain = PlainObjects::of(snapshot, graph, &mut names, given);
     let mut table =
         Table { snapshot, scripts, by_name: Vec::new(), by_site: FxHashMap::default(), classes: Vec::new() };
     let mut of = vec![0_u32; snapshot.n_nodes()];
     let mut sites = snapshot.sites.iter().peekable();
-    let mut plain = interfaces.of_objects.iter();
+    let mut of_plain = plain.names.iter();
     for node in 0..snapshot.n_nodes() as u32 {
         let site = sites.next_if(|(at, _)| *at == node).map(|(_, site)| *site);
         let kind = snapshot.kind(node);
         let name = match kind {
             NodeKind::Object if snapshot.names[node as usize] == names.object => {
-                plain.next().copied().unwrap_or(names.object)
+                of_plain.next().copied().unwrap_or(names.object)
             }
             NodeKind::Object | NodeKind::Native => names.of_object(snapshot, node, detached.get(node)),
             _ => names.by_type[snapshot.type_index(node) as usize],
@@ -63,7 +76,7 @@ pub(super) fn classes(
             class.self_bytes += bytes;
         }
     }
-    Classes { of, classes: table.classes }
+    Classes { of, classes: table.classes, interfaces: plain.interfaces }
 }
 
 /// Names by number: those of the snapshot's strings, then those that are made here.
@@ -204,60 +217,81 @@ impl Table<'_, '_> {
 }
 
 /// What plain objects are called: by the properties that many of them share.
-struct Interfaces {
+struct PlainObjects {
     /// The name of each plain object, in order of nodes.
-    of_objects: Vec<u32>,
+    names: Vec<u32>,
+    interfaces: Vec<Interface>,
 }
 
 /// Plain objects with the same properties in the same order.
 struct Shape {
+    /// Indexes of strings.
     properties: Box<[u32]>,
     count: usize,
 }
 
-/// Properties that many plain objects have.
-struct Interface {
-    name: u32,
-    properties: Vec<u32>,
-}
-
-impl Interfaces {
-    fn of(snapshot: &Snapshot<'_>, graph: &Graph, names: &mut Names) -> Self {
-        if names.object == NONE {
-            return Self { of_objects: Vec::new() };
-        }
-        let mut shapes: Vec<Shape> = Vec::new();
-        let mut by_properties: FxHashMap<Box<[u32]>, u32> = FxHashMap::default();
-        let mut of_objects = Vec::new();
-        let mut properties = Vec::new();
-        for node in 0..snapshot.n_nodes() as u32 {
-            if snapshot.names[node as usize] != names.object || snapshot.kind(node) != NodeKind::Object {
-                continue;
-            }
-            properties.clear();
-            let edges = graph.first.range(node as usize);
-            let named = edges.filter(|&edge| snapshot.edge_words[edge].link() == Link::Property);
-            properties.extend(named.map(|edge| snapshot.edge_name(edge)));
-            let shape = by_properties.get(&properties[..]).copied().unwrap_or_else(|| {
-                let shape = shapes.len() as u32;
-                by_properties.insert(properties.clone().into(), shape);
-                shapes.push(Shape { properties: properties.clone().into(), count: 0 });
-                shape
-            });
-            shapes[shape as usize].count += 1;
-            of_objects.push(shape);
-        }
-        let interfaces = infer(snapshot, names, &shapes, of_objects.len());
-        let tree = PropertyTree::of(&interfaces);
-        let of_shapes: Vec<u32> =
-            shapes.iter().map(|shape| tree.best(&interfaces, &shape.properties).unwrap_or(names.object)).collect();
+impl PlainObjects {
+    fn of(snapshot: &Snapshot<'_>, graph: &Graph, names: &mut Names, given: Option<&[Interface]>) -> Self {
+        let (shapes, mut of_objects) = shapes(snapshot, graph, names.object);
+        let (interfaces, properties) = match given {
+            Some(given) => (given.to_vec(), properties_of(snapshot, &shapes, given)),
+            None => infer(snapshot, &shapes, of_objects.len()),
+        };
+        let tree = PropertyTree::of(&properties);
+        let mut name_of = |shape: &Shape| match tree.best(&properties, &shape.properties) {
+            Some(index) => names.made(interfaces[index].name.clone()),
+            None => names.object,
+        };
+        let of_shapes: Vec<u32> = shapes.iter().map(&mut name_of).collect();
         of_objects.iter_mut().for_each(|shape| *shape = of_shapes[*shape as usize]);
-        Self { of_objects }
+        Self { names: of_objects, interfaces }
     }
 }
 
-/// The interfaces that enough objects begin with, most objects first.
-fn infer(snapshot: &Snapshot<'_>, names: &mut Names, shapes: &[Shape], n_objects: usize) -> Vec<Interface> {
+/// The shapes of all plain objects in the order in which they are met, and the shape of each object.
+fn shapes(snapshot: &Snapshot<'_>, graph: &Graph, object: u32) -> (Vec<Shape>, Vec<u32>) {
+    let mut shapes: Vec<Shape> = Vec::new();
+    let mut by_properties: FxHashMap<Box<[u32]>, u32> = FxHashMap::default();
+    let mut of_objects = Vec::new();
+    let mut properties = Vec::new();
+    for node in 0..snapshot.n_nodes() as u32 {
+        if snapshot.names[node as usize] != object || snapshot.kind(node) != NodeKind::Object {
+            continue;
+        }
+        properties.clear();
+        let edges = graph.first.range(node as usize);
+        let named = edges.filter(|&edge| snapshot.edge_words[edge].link() == Link::Property);
+        properties.extend(named.map(|edge| snapshot.edge_name(edge)));
+        let shape = by_properties.get(&properties[..]).copied().unwrap_or_else(|| {
+            let shape = shapes.len() as u32;
+            by_properties.insert(properties.clone().into(), shape);
+            shapes.push(Shape { properties: properties.clone().into(), count: 0 });
+            shape
+        });
+        shapes[shape as usize].count += 1;
+        of_objects.push(shape);
+    }
+    (shapes, of_objects)
+}
+
+/// The properties of `given` interfaces as this snapshot's strings; none where no object has one of them.
+fn properties_of(snapshot: &Snapshot<'_>, shapes: &[Shape], given: &[Interface]) -> Vec<Vec<u32>> {
+    let mut by_text: FxHashMap<String, u32> = FxHashMap::default();
+    let mut seen = Bits::new(snapshot.strings.len());
+    for &property in shapes.iter().flat_map(|shape| shape.properties.iter()) {
+        if !seen.get(property) {
+            seen.set(property);
+            by_text.insert(snapshot.strings.text(property), property);
+        }
+    }
+    let of_interface = |interface: &Interface| -> Option<Vec<u32>> {
+        interface.properties.iter().map(|text| by_text.get(text).copied()).collect()
+    };
+    given.iter().map(|interface| of_interface(interface).unwrap_or_default()).collect()
+}
+
+/// The interfaces that enough objects begin with, most objects first, and their properties as indexes of strings.
+fn infer(snapshot: &Snapshot<'_>, shapes: &[Shape], n_objects: usize) -> (Vec<Interface>, Vec<Vec<u32>>) {
     let proto = snapshot.strings.find(["__proto__"])[0];
     let mut by_name: FxHashMap<String, usize> = FxHashMap::default();
     let mut candidates: Vec<(String, Vec<u32>, usize)> = Vec::new();
@@ -293,7 +327,11 @@ fn infer(snapshot: &Snapshot<'_>, names: &mut Names, shapes: &[Shape], n_objects
     candidates.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
     let enough = |count: usize| count >= INTERFACE_OBJECTS_MIN && count * INTERFACE_SHARE >= n_objects;
     let popular = candidates.into_iter().take_while(|(_, _, count)| enough(*count));
-    popular.map(|(name, properties, _)| Interface { name: names.made(name), properties }).collect()
+    let interface = |(name, properties, _): (String, Vec<u32>, usize)| {
+        let texts = properties.iter().map(|&property| snapshot.strings.text(property)).collect();
+        (Interface { name, properties: texts }, properties)
+    };
+    popular.map(interface).unzip()
 }
 
 /// A property as it stands in the name of an interface: quoted where it would confuse.
@@ -319,10 +357,11 @@ struct Branch {
 }
 
 impl PropertyTree {
-    fn of(interfaces: &[Interface]) -> Self {
+    /// `interfaces`: the properties of each; one without any matches nothing.
+    fn of(interfaces: &[Vec<u32>]) -> Self {
         let mut tree = Self { branches: vec![Branch::default()] };
-        for (index, interface) in interfaces.iter().enumerate() {
-            let mut properties = interface.properties.clone();
+        for (index, properties) in interfaces.iter().enumerate().filter(|(_, properties)| !properties.is_empty()) {
+            let mut properties = properties.clone();
             properties.sort_unstable();
             let mut at = 0;
             for property in properties {
@@ -338,8 +377,8 @@ impl PropertyTree {
         tree
     }
 
-    /// The name of the interface with the most properties that `properties` has; the more popular of equals.
-    fn best(&self, interfaces: &[Interface], properties: &[u32]) -> Option<u32> {
+    /// The index of the interface with the most properties that `properties` has; the first of equals.
+    fn best(&self, interfaces: &[Vec<u32>], properties: &[u32]) -> Option<usize> {
         let mut properties = properties.to_vec();
         properties.sort_unstable();
         let mut states = vec![0];
@@ -353,11 +392,11 @@ impl PropertyTree {
                 if let Some(&next) = branch.next.get(&property) {
                     states.push(next);
                     let found = self.branches[next].interface;
-                    let size = |index: usize| (interfaces[index].properties.len(), std::cmp::Reverse(index));
+                    let size = |index: usize| (interfaces[index].len(), std::cmp::Reverse(index));
                     best = best.into_iter().chain(found).max_by_key(|&index| size(index));
                 }
             }
         }
-        best.map(|index| interfaces[index].name)
+        best
     }
 }

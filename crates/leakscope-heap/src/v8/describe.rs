@@ -8,6 +8,8 @@ use crate::heap::{Detail, Edge, EdgeKind, EdgeName, Node};
 
 use super::snapshot::{Link, NodeKind, Site, Snapshot};
 
+/// Properties of an object whose names are taken for names.
+const PROPERTIES_MAX: usize = 100;
 /// Characters of a string in a name.
 const TEXT_IN_NAME: usize = 60;
 /// Parts of a concatenated string that are put together.
@@ -137,6 +139,46 @@ impl Detail for Described<'_> {
 
     fn location(&self, node: u32) -> Option<Location> {
         self.scripts.location(self.snapshot.site(node)?)
+    }
+
+    fn retains(&self, graph: &Graph, from: u32, to: u32) -> bool {
+        let mut edges = graph.first.range(from as usize);
+        edges.any(|edge| graph.targets[edge] == to && !self.snapshot.edge_words[edge].is_weak())
+    }
+
+    fn finer_type(&self, node: u32) -> Option<u32> {
+        let name = self.snapshot.names[node as usize];
+        match self.snapshot.kind(node) {
+            // There are fewer than 2^31 strings, each of two bytes at least, in any snapshot that is read.
+            NodeKind::Closure => Some(name | 1 << 31),
+            NodeKind::Hidden | NodeKind::Synthetic => Some(name),
+            _ => None,
+        }
+    }
+
+    fn holds(&self, graph: &Graph, dominators: &[u32]) -> Vec<u32> {
+        let mut holds = vec![u32::MAX; self.snapshot.n_nodes()];
+        for node in 0..self.snapshot.n_nodes() as u32 {
+            let edges = graph.first.range(node as usize);
+            // An object with so many properties is used as a dictionary, and their names are keys.
+            let keyed = edges.len() > PROPERTIES_MAX;
+            for edge in edges {
+                let target = graph.targets[edge];
+                let link = self.snapshot.edge_words[edge].link();
+                let named = !link.is_numbered() && link != Link::Weak && !(keyed && link == Link::Property);
+                if named && dominators[target as usize] == node {
+                    let name = self.snapshot.edge_name(edge);
+                    if !self.snapshot.strings.raw(name).first().is_none_or(u8::is_ascii_digit) {
+                        holds[target as usize] = name;
+                    }
+                }
+            }
+        }
+        holds
+    }
+
+    fn hold_text(&self, hold: u32) -> String {
+        self.snapshot.strings.text(hold)
     }
 }
 

@@ -1,0 +1,222 @@
+//! Retention without identities: objects that are held in the same way by the same kind of holder are one shape.
+//!
+//! A shape is a way down the dominator tree: types and the names by which each holds the next, without indices, keys, numbers of
+//! generated classes and repetition. It is the same in every capture of a service, in every process and replica, so that captures
+//! can be compared shape by shape, and one leak is one shape however many objects it has. The idea of a path as the identity of a
+//! leak is LeakCanary's (its signature of the leaking path); here the path is that of dominators.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::heap::{Heap, Node};
+use crate::hprof::normalised;
+
+/// Ancestors among which a repetition is looked for: `A.next: B`, `B.item: A`, ... is one shape, not thousands.
+const REPETITION_MAX: usize = 6;
+/// Steps from the root after which shapes are no longer told apart.
+const DEPTH_MAX: u32 = 60;
+/// Entries of the table of shapes that were met last; a power of two.
+const RECENT: usize = 1 << 14;
+
+/// The number of a text.
+type Symbol = u32;
+
+/// The shapes of all captures that are compared, as a tree below the root's.
+#[derive(Debug, Default)]
+pub(crate) struct Shapes {
+    texts: Vec<String>,
+    symbols: BTreeMap<String, Symbol>,
+    pub(crate) shapes: Vec<Shape>,
+    by_key: FxHashMap<(u32, Symbol, Symbol), u32>,
+}
+
+/// One shape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The shape that dominates it; the root's is itself. Always a lower number.
+    pub(crate) parent: u32,
+    /// The name by which the dominator holds it.
+    pub(crate) hold: Symbol,
+    /// The type.
+    pub(crate) of: Symbol,
+    depth: u32,
+}
+
+/// What one capture has of each shape.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Own bytes.
+    pub(crate) self_bytes: Vec<u64>,
+    /// Objects.
+    pub(crate) count: Vec<u64>,
+    /// Own bytes, and those of all shapes below.
+    pub(crate) retained: Vec<u64>,
+    /// The object that retains most.
+    pub(crate) biggest: Vec<Option<Node>>,
+}
+
+impl Shapes {
+    /// The text of a symbol.
+    pub(crate) fn text(&self, symbol: Symbol) -> &str {
+        &self.texts[symbol as usize]
+    }
+
+    fn symbol(&mut self, text: &str) -> Symbol {
+        if let Some(&symbol) = self.symbols.get(text) {
+            return symbol;
+        }
+        let symbol = self.texts.len() as Symbol;
+        self.texts.push(text.to_owned());
+        self.symbols.insert(text.to_owned(), symbol);
+        symbol
+    }
+
+    /// Counts the objects of one capture into shapes. Shapes that are new to the table are added.
+    pub(crate) fn tally(&mut self, heap: &Heap<'_>) -> Tally {
+        let holds = heap.detail.holds(&heap.graph, &heap.dominators);
+        let mut types = TypeSymbols::of(self, heap);
+        let mut hold_symbols: FxHashMap<u32, Symbol> = FxHashMap::default();
+        let none = self.symbol("");
+        let mut recent = vec![((u32::MAX, 0, 0), 0_u32); RECENT];
+        let mut shape_of = vec![u32::MAX; heap.n_nodes()];
+        let mut tally = Tally::default();
+        for node in heap.parents_first() {
+            let of = types.of_node(self, heap, node);
+            let hold = match holds.get(node as usize) {
+                None | Some(&u32::MAX) => none,
+                Some(&hold) => *hold_symbols.entry(hold).or_insert_with(|| self.symbol(&heap.detail.hold_text(hold))),
+            };
+            let shape = if node == heap.root {
+                self.root(of)
+            } else {
+                let parent = shape_of[heap.dominators[node as usize] as usize];
+                let key = (parent, hold, of);
+                let slot = &mut recent[slot_of(key)];
+                if slot.0 != key {
+                    *slot = (key, self.below(parent, hold, of));
+                }
+                slot.1
+            };
+            shape_of[node as usize] = shape;
+            tally.add(shape, heap, Node(node));
+        }
+        tally.resize(self.shapes.len());
+        tally
+    }
+
+    fn root(&mut self, of: Symbol) -> u32 {
+        if self.shapes.is_empty() {
+            self.shapes.push(Shape { parent: 0, hold: 0, of, depth: 0 });
+        }
+        0
+    }
+
+    /// The shape of what `parent` holds by `hold`.
+    fn below(&mut self, parent: u32, hold: Symbol, of: Symbol) -> u32 {
+        let mut ancestor = parent;
+        for _ in 0..REPETITION_MAX {
+            let found = self.shapes[ancestor as usize];
+            if found.hold == hold && found.of == of && ancestor != 0 {
+                return ancestor;
+            }
+            ancestor = found.parent;
+        }
+        let depth = self.shapes[parent as usize].depth + 1;
+        if depth > DEPTH_MAX {
+            return parent;
+        }
+        let next = self.shapes.len() as u32;
+        let shape = *self.by_key.entry((parent, hold, of)).or_insert(next);
+        if shape == next {
+            self.shapes.push(Shape { parent, hold, of, depth });
+        }
+        shape
+    }
+
+    /// Fills in what each shape retains.
+    pub(crate) fn add_up(&self, tally: &mut Tally) {
+        tally.resize(self.shapes.len());
+        tally.retained = tally.self_bytes.clone();
+        for (index, shape) in self.shapes.iter().enumerate().skip(1).rev() {
+            tally.retained[shape.parent as usize] += tally.retained[index];
+        }
+    }
+
+    /// The shapes below each, by number.
+    pub(crate) fn children(&self) -> Vec<Vec<u32>> {
+        let mut children = vec![Vec::new(); self.shapes.len()];
+        for (index, shape) in self.shapes.iter().enumerate().skip(1) {
+            children[shape.parent as usize].push(index as u32);
+        }
+        children
+    }
+}
+
+fn slot_of((parent, hold, of): (u32, u32, u32)) -> usize {
+    let mixed = (u64::from(parent) << 32 | u64::from(hold ^ of.rotate_left(16))).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 40) as usize & (RECENT - 1)
+}
+
+impl Tally {
+    fn resize(&mut self, n: usize) {
+        self.self_bytes.resize(n, 0);
+        self.count.resize(n, 0);
+        self.biggest.resize(n, None);
+    }
+
+    fn add(&mut self, shape: u32, heap: &Heap<'_>, node: Node) {
+        let shape = shape as usize;
+        if shape >= self.count.len() {
+            self.resize(shape + 1);
+        }
+        self.self_bytes[shape] += heap.self_bytes(node);
+        self.count[shape] += 1;
+        let biggest = &mut self.biggest[shape];
+        if biggest.is_none_or(|found| heap.retained_bytes(found) < heap.retained_bytes(node)) {
+            *biggest = Some(node);
+        }
+    }
+}
+
+/// Symbols of the types of one capture.
+struct TypeSymbols {
+    classes: Vec<Symbol>,
+    finer: FxHashMap<u32, Symbol>,
+}
+
+impl TypeSymbols {
+    fn of(shapes: &mut Shapes, heap: &Heap<'_>) -> Self {
+        let classes = heap.classes.iter().map(|class| shapes.symbol(&normalised(&class.name))).collect();
+        Self { classes, finer: FxHashMap::default() }
+    }
+
+    fn of_node(&mut self, shapes: &mut Shapes, heap: &Heap<'_>, node: u32) -> Symbol {
+        match heap.detail.finer_type(node) {
+            None => self.classes[heap.class_of[node as usize] as usize],
+            Some(number) => match self.finer.get(&number) {
+                Some(&symbol) => symbol,
+                None => {
+                    let symbol = shapes.symbol(&normalised(&heap.detail.name(node)));
+                    self.finer.insert(number, symbol);
+                    symbol
+                }
+            },
+        }
+    }
+}
+
+impl Heap<'_> {
+    /// All nodes, each behind its dominator.
+    fn parents_first(&self) -> Vec<u32> {
+        let tree = self.dominator_tree();
+        let mut order = Vec::with_capacity(self.n_nodes());
+        order.push(self.root);
+        let mut at = 0;
+        while let Some(&node) = order.get(at) {
+            order.extend(tree.children(Node(node)).map(|child| child.0));
+            at += 1;
+        }
+        order
+    }
+}
