@@ -2,6 +2,7 @@
 
 mod contender;
 mod demo;
+mod heap;
 mod scrape;
 mod store;
 pub(crate) mod table;
@@ -20,8 +21,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         Some("store") => store::run(args),
         Some("ingest") => ingest(args),
         Some("demo") => demo::run(args),
-        Some(other) => Err(format!("benchmark `{other}` not found (known benchmarks: scrape, store, ingest, demo)")),
-        None => Err("expected a benchmark: scrape, store, ingest or demo".to_owned()),
+        Some("heap") => heap::run(args),
+        Some(other) => {
+            Err(format!("benchmark `{other}` not found (known benchmarks: scrape, store, ingest, demo, heap)"))
+        }
+        None => Err("expected a benchmark: scrape, store, ingest, demo or heap".to_owned()),
     }
 }
 

@@ -1,0 +1,231 @@
+//! `cargo xtask bench heap`: what an analysis of a heap capture costs, leakscope beside its peers, each goal beside its figure. The
+//! captures come from real processes and are kept in target/bench-heap, the peers in target/peers.
+
+mod files;
+mod goal;
+mod measure;
+mod peer;
+mod row;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use self::files::{Files, Size};
+use self::goal::Goal;
+use self::peer::{Peer, Task};
+use self::row::{Contender, DiffRow, Format, Input, Row, Says, contender_name, goals};
+use super::table::{Table, load_average, machine, write_page};
+use crate::args::Args;
+use crate::process::{leakscope_binary, target_folder};
+use crate::{Outcome, tree};
+
+/// Runs of each program on files that are not large; of large ones it is one.
+const RUNS: usize = 3;
+
+struct Bench {
+    binary: PathBuf,
+    peers: Vec<Peer>,
+    peers_folder: PathBuf,
+    files: Files,
+    /// Where output and copies go.
+    scratch: PathBuf,
+    n_runs: Option<usize>,
+    rows: Vec<Row>,
+}
+
+pub(super) fn run(mut args: Args) -> Outcome {
+    let root = tree::root();
+    let (write, quick) = (args.switch("--write"), args.switch("--quick"));
+    let sizes = sizes(args.value("--sizes")?.as_deref(), quick)?;
+    let peers = peers(args.value("--peers")?.as_deref())?;
+    let n_runs = args.counts("--runs", &[])?.first().copied().or(quick.then_some(1));
+    let binary = args.value("--binary")?;
+    args.finish()?;
+    let target = target_folder(&root);
+    let scratch = target.join("bench-heap");
+    let mut bench = Bench {
+        binary: leakscope_binary(binary)?,
+        peers: Vec::new(),
+        peers_folder: target.join("peers"),
+        files: Files::in_folder(scratch.clone()),
+        scratch: scratch.join("scratch"),
+        n_runs,
+        rows: Vec::new(),
+    };
+    let missing = bench.install(&peers);
+    for size in &sizes {
+        bench.measure_v8(*size)?;
+        bench.measure_hprof(*size)?;
+    }
+    let diff = if sizes.contains(&Size::Medium) { Some(bench.measure_diff()?) } else { None };
+    let goals = goals(&bench.rows, diff.as_ref());
+    let report = Report { bench: &bench, diff: diff.as_ref(), goals: &goals, missing: &missing };
+    print!("{}", report.text(Table::plain));
+    if write {
+        let text = format!("`cargo xtask bench heap --write`\n\n{}", report.text(Table::markdown));
+        write_page(&root, "heap.md", "What the analysis of a heap capture costs", &text)?;
+    }
+    Ok(if goals.iter().any(Goal::missed) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn sizes(given: Option<&str>, quick: bool) -> Result<Vec<Size>, String> {
+    match given {
+        Some(text) => text.split(',').map(Size::named).collect(),
+        None if quick => Ok(vec![Size::Small]),
+        None => Ok(Size::ALL.to_vec()),
+    }
+}
+
+fn peers(given: Option<&str>) -> Result<Vec<Peer>, String> {
+    let Some(text) = given else { return Ok(Peer::ALL.to_vec()) };
+    text.split(',').filter(|name| !name.is_empty()).map(Peer::named).collect()
+}
+
+impl Bench {
+    /// Installs the peers that are wanted; those that cannot be are left out, and it is said which and why.
+    fn install(&mut self, wanted: &[Peer]) -> Vec<String> {
+        let mut missing = Vec::new();
+        for peer in wanted {
+            match peer.install(&self.peers_folder) {
+                Ok(()) => self.peers.push(*peer),
+                Err(reason) => {
+                    let line = format!("{} LEFT OUT, not installable: {}", peer.described(), last_line(&reason));
+                    eprintln!("{line}\n{reason}");
+                    missing.push(line);
+                }
+            }
+        }
+        missing
+    }
+
+    fn measure_v8(&mut self, size: Size) -> Result<(), String> {
+        let file = self.files.v8(size)?;
+        let peers: Vec<Contender> = self.peers.iter().filter(|peer| peer.reads_v8()).copied().map(Some).collect();
+        for contender in std::iter::once(None).chain(peers) {
+            self.measure(Format::V8, &file, Task::Analyze, contender, size)?;
+        }
+        self.measure(Format::V8, &file, Task::Redact, None, size)
+    }
+
+    fn measure_hprof(&mut self, size: Size) -> Result<(), String> {
+        let Some(file) = self.files.hprof(size)? else { return Ok(()) };
+        let peers: Vec<Contender> = self.peers.iter().filter(|peer| !peer.reads_v8()).copied().map(Some).collect();
+        for task in [Task::Histogram, Task::Analyze, Task::Redact] {
+            // A redaction at 24 MB/s says nothing more of a large file.
+            let peers = if size == Size::Large && task == Task::Redact { &[] } else { peers.as_slice() };
+            for contender in std::iter::once(None).chain(peers.iter().copied()) {
+                self.measure(Format::Hprof, &file, task, contender, size)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Measures one, and leaves out what it does not do. A peer that fails is said to and left out.
+    fn measure(&mut self, format: Format, file: &Path, task: Task, who: Contender, size: Size) -> Result<(), String> {
+        let out = self.scratch.join(format!("{}.copy", contender_name(who)));
+        let command = match who {
+            None => Some(self.ours(task, file, &out)),
+            Some(peer) => peer.command(&self.peers_folder, task, file, &out)?,
+        };
+        let Some(command) = command else { return Ok(()) };
+        let n_bytes = file.metadata().map_err(|error| format!("`{}` not readable: {error}", file.display()))?.len();
+        let n_runs = self.n_runs.unwrap_or(if size == Size::Large { 1 } else { RUNS });
+        let measured = measure::cheapest(&command, &self.scratch, n_runs);
+        // Copies are as large as what they were made of.
+        let _ = std::fs::remove_file(&out);
+        let (cost, printed) = match (measured, who) {
+            (Ok(measured), _) => measured,
+            (Err(reason), None) => return Err(reason),
+            (Err(reason), Some(_)) => {
+                eprintln!("FAILED and left out: {reason}");
+                return Ok(());
+            }
+        };
+        let row = Row { input: Input { format, n_bytes }, task, contender: who, cost, says: Says::read(&printed) };
+        eprintln!("{}  (load {})", row.cells().join("  "), load_average());
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn ours(&self, task: Task, file: &Path, out: &Path) -> Command {
+        let mut command = Command::new(&self.binary);
+        match task {
+            Task::Analyze => command.arg("analyze").arg(file).args(["--format", "json"]),
+            Task::Histogram => command.arg("analyze").arg(file).args(["--histogram", "--format", "json"]),
+            Task::Redact => command.arg("redact").arg(file).arg("-o").arg(out),
+        };
+        command
+    }
+
+    fn measure_diff(&self) -> Result<DiffRow, String> {
+        let files = self.files.v8_series()?;
+        let n_runs = self.n_runs.unwrap_or(RUNS);
+        let mut parses_cpu_s = 0.0;
+        for file in &files {
+            let command = self.ours(Task::Analyze, file, &self.scratch);
+            parses_cpu_s += measure::cheapest(&command, &self.scratch, n_runs)?.0.cpu_s;
+        }
+        let mut command = Command::new(&self.binary);
+        command.arg("diff").args(&files).args(["--format", "json"]);
+        let (cost, _) = measure::cheapest(&command, &self.scratch, n_runs)?;
+        Ok(DiffRow { cost, parses_cpu_s })
+    }
+}
+
+fn last_line(text: &str) -> &str {
+    text.trim_end().lines().last().unwrap_or_default()
+}
+
+struct Report<'a> {
+    bench: &'a Bench,
+    diff: Option<&'a DiffRow>,
+    goals: &'a [Goal],
+    missing: &'a [String],
+}
+
+impl Report<'_> {
+    fn text(&self, set: fn(&Table) -> String) -> String {
+        let mut goals = Table::with_heads(&Goal::HEADS);
+        for goal in self.goals {
+            goals.push(goal.row());
+        }
+        let mut costs = Table::with_heads(&Row::HEADS);
+        let mut says = Table::with_heads(&["file", "program", "nodes", "bytes of all nodes", "classes"]);
+        for row in &self.bench.rows {
+            costs.push(row.cells());
+            if row.says != Says::default() && row.task == Task::Analyze {
+                let shown = |figure: Option<u64>| figure.map_or("-".to_owned(), |figure| figure.to_string());
+                let says_of = [row.says.n_nodes, row.says.total_bytes, row.says.n_classes].map(shown);
+                let mut cells = vec![row.input.shown(), contender_name(row.contender).to_owned()];
+                cells.extend(says_of);
+                says.push(cells);
+            }
+        }
+        let mut parts = vec![set(&goals), set(&costs)];
+        parts.extend(self.diff.map(diff_line));
+        parts.push(set(&says));
+        parts.push(self.about());
+        parts.join("\n")
+    }
+
+    fn about(&self) -> String {
+        let peers: Vec<String> = self.bench.peers.iter().map(|peer| peer.described()).collect();
+        let missing = self.missing.join("\n");
+        format!(
+            "Beside: {}.\n{missing}\nLeast of {RUNS} runs, of files over 1 GB one run; files in the page cache. CPU is user and system time of all threads. Anonymous memory is the peak of what is no page of a file, looked at every 4 ms. Peers are asked for the same: graph, dominators, retained sizes, classes (v8-heap-parser and memlab look for no suspects; DevTools runs with its second worker; hprof-analyzer writes its JSON report). `scan` adds up the numbers of the file on one thread and is the floor. Captures: xtask/src/bench/heap/programs/shop.js and Shop.java.\nMeasured on {}.\n",
+            peers.join(", "),
+            machine()
+        )
+    }
+}
+
+fn diff_line(diff: &DiffRow) -> String {
+    format!(
+        "`leakscope diff` of three snapshots of one process ({} sessions): {:.2} s CPU, {:.2} s wall, {:.0} MB anonymous; the three analyses alone {:.2} s CPU.\n",
+        files::V8_SERIES.map(|n_sessions| n_sessions.to_string()).join(", "),
+        diff.cost.cpu_s,
+        diff.cost.wall_s,
+        diff.cost.anonymous_bytes as f64 / 1e6,
+        diff.parses_cpu_s
+    )
+}
