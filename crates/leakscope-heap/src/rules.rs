@@ -30,7 +30,7 @@ pub(crate) struct Verdict {
 pub(crate) fn is_engines_own(name: &str) -> bool {
     const VALUES: [&str; 6] =
         ["(string)", "(concatenated string)", "(sliced string)", "(number)", "(bigint)", "(symbol)"];
-    name.starts_with('(') && name.ends_with(')') && !VALUES.contains(&name)
+    name.starts_with('(') && name.ends_with(')') && !name.ends_with("()") && !VALUES.contains(&name)
         || (name.starts_with("system / ") && !name.starts_with("system / Context") && name != "system / JSArrayBufferData")
 }
 
@@ -135,13 +135,14 @@ fn is_buffer(name: &str) -> bool {
     BUFFERS.contains(&story::short_class(name)) || BUFFERS.contains(&name)
 }
 
-/// The evidence as a sentence.
-pub(crate) fn reason(evidence: &Evidence<'_>, growth: Option<Growth>, advice: &str) -> String {
+/// The evidence as a sentence. `by_name`: the function whose place was taken because its name fits.
+pub(crate) fn reason(evidence: &Evidence<'_>, growth: Option<Growth>, by_name: Option<&str>, advice: &str) -> String {
+    let guess = by_name.map(|name| format!("; no place is recorded, `{name}` beside it has the name that fits")).unwrap_or_default();
     let share = (evidence.share.clamp(0.0, 1.0) * 100.0).round();
     let (Some(growth), true) = (growth, evidence.place.bytes.len() > 1) else {
         let (bytes, count) = (evidence.place.bytes.first().copied().unwrap_or(0), evidence.counts.first().copied().unwrap_or(0));
         let each = bytes / count.max(1);
-        return format!("{count} of them hold {} ({} each), {share} % of the heap; one capture cannot show growth; if it grows: {advice}", human(bytes), human(each));
+        return format!("{count} of them hold {} ({} each), {share} % of the heap; one capture cannot show growth{guess}; if it grows: {advice}", human(bytes), human(each));
     };
     let sizes: Vec<String> = evidence.place.bytes.iter().map(|&bytes| human(bytes)).collect();
     let steps = evidence.place.bytes.len() - 1;
@@ -156,15 +157,15 @@ pub(crate) fn reason(evidence: &Evidence<'_>, growth: Option<Growth>, advice: &s
         }
         _ => String::new(),
     };
-    format!("{every}: {}{counts}; {share} % of all growth; {advice}", sizes.join(", "))
+    format!("{every}: {}{counts}; {share} % of all growth{guess}; {advice}", sizes.join(", "))
 }
 
 /// Bytes for people.
 fn human(bytes: u64) -> String {
     match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+        0..1_024 => format!("{bytes} B"),
+        1_024..0x10_0000 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+        _ => format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30)),
     }
 }

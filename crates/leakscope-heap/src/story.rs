@@ -220,6 +220,42 @@ pub(crate) fn place_of(heap: &Heap<'_>, node: Node) -> Option<Location> {
     referred
 }
 
+/// The place and the name of the function, among those held beside the variable on the way, that shares most words of its name with
+/// the variable's; none where two fit alike.
+pub(crate) fn place_by_name(heap: &Heap<'_>, way: &[Step]) -> Option<(Location, String)> {
+    let is_variable = |step: &&Step| step.holds.as_ref().is_some_and(|edge| edge.kind == EdgeKind::Variable);
+    let step = way.iter().rev().find(is_variable)?;
+    let variable = words(&step.holds.as_ref()?.name.to_string());
+    let mut best: Vec<(usize, Node)> = Vec::new();
+    for edge in heap.edges(step.node).into_iter().filter(|edge| edge.kind == EdgeKind::Variable) {
+        let shared: usize = words(&edge.name.to_string()).intersection(&variable).map(String::len).sum();
+        let own = heap.location(edge.to).is_some_and(|place| is_programs_own(&place));
+        if shared > 0 && own && heap.name(edge.to).ends_with("()") && best.first().is_none_or(|&(most, _)| shared >= most) {
+            best.retain(|&(most, _)| most == shared);
+            best.push((shared, edge.to));
+        }
+    }
+    let &[(_, function)] = &best[..] else { return None };
+    Some((heap.location(function)?, heap.name(function)))
+}
+
+/// The words of a name in camel or snake case, in lower case, without the `s` of a plural; those that say something.
+fn words(name: &str) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let mut word = String::new();
+    for char in name.chars().chain(['_']) {
+        if char.is_uppercase() || !char.is_alphanumeric() {
+            let found = std::mem::take(&mut word);
+            let stem = found.strip_suffix('s').unwrap_or(&found);
+            if stem.len() > 3 {
+                words.insert(stem.to_owned());
+            }
+        }
+        word.extend(char.to_lowercase().filter(|char| char.is_alphanumeric()));
+    }
+    words
+}
+
 /// Where a function or the class of an object is declared.
 pub(crate) fn declared_at(heap: &Heap<'_>, node: Node) -> Option<Location> {
     heap.location(node).or_else(|| heap.class(node).location.clone())

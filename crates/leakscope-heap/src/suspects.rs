@@ -103,7 +103,7 @@ pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Findin
         chained: evidence.place.elements.is_some_and(|elements| repeats(evidence.shapes, elements, evidence.last)),
     };
     let verdict = rules::judge(&scene);
-    let location = place(heap, &way, holder, element);
+    let (location, by_name) = place(heap, &way, holder, element);
     let identity = identity(heap, &way, &element_name);
     let suspect = Suspect {
         title: verdict.title,
@@ -116,7 +116,7 @@ pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Findin
         stack: Vec::new(),
         location,
         confidence: confidence(evidence, growth),
-        reason: rules::reason(evidence, growth, verdict.advice),
+        reason: rules::reason(evidence, growth, by_name.as_deref(), verdict.advice),
     };
     Some(Finding { suspect, identity, growth })
 }
@@ -167,10 +167,22 @@ fn repeats(shapes: &Shapes, shape: u32, tally: &Tally) -> bool {
     parent.of == of.of && tally.count[of.parent as usize] <= 2
 }
 
-/// Where what accumulates is made, else where the nearest of its holders is declared.
-fn place(heap: &Heap<'_>, way: &[Step], holder: Node, element: Option<Node>) -> Option<Location> {
-    let above = || way.iter().rev().find_map(|step| story::declared_at(heap, step.node).filter(story::is_programs_own));
-    element.and_then(|element| story::place_of(heap, element)).or_else(above).or_else(|| story::place_of(heap, holder))
+/// Where what accumulates is made, else where the nearest of its holders is declared; else the function beside the variable that holds
+/// it whose name fits best, and that function's name, since it is a guess.
+fn place(
+    heap: &Heap<'_>,
+    way: &[Step],
+    holder: Node,
+    element: Option<Node>,
+) -> (Option<Location>, Option<String>) {
+    let known = element
+        .and_then(|element| story::place_of(heap, element))
+        .or_else(|| way.iter().rev().find_map(|step| story::declared_at(heap, step.node).filter(story::is_programs_own)))
+        .or_else(|| story::place_of(heap, holder));
+    if known.is_some() {
+        return (known, None);
+    }
+    story::place_by_name(heap, way).map_or((None, None), |(place, name)| (Some(place), Some(name)))
 }
 
 /// A hash of the names on the way down, which are the same in every process; see [`LeakIdentity`].

@@ -87,7 +87,7 @@ pub(super) const CASES: &[Case] = &[
         &["imeout|imer", "pollOrder"],
         &["setInterval(function pollOrder()", "function pollOrderForever"],
     ),
-    node("session-map", &["SessionStore|sessionStore", "sessions"], &["class SessionStore", "open(request)"]),
+    node("session-map", &["SessionStore|sessionStore", "sessions"], &["class SessionStore", "constructor() {", "open(request)"]),
     node(
         "promise",
         &["pendingReservations|awaitReservation"],
