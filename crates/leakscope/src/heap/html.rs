@@ -4,7 +4,7 @@ use leakscope_heap::Heap;
 use leakscope_wire::{HeapAnalysis, HeapClass, HeapClassGrowth, HeapDiff, HeapTotals};
 use serde::Serialize;
 
-use super::outline::{Limits, Row, outline};
+use super::outline::{Group, Limits, Row, outline};
 use super::{question, words};
 
 const TEMPLATE: &str = include_str!("report.html");
@@ -12,13 +12,16 @@ const TEMPLATE: &str = include_str!("report.html");
 const MARK: &str = "\"DATA\"";
 
 /// What of the dominator tree is in the page: some 150 kB.
-const TREE: Limits = Limits { rows: 2_000, rows_below: 150, depth: 60, parts: 20_000 };
+const TREE: Limits = Limits { rows: 2_000, rows_below: 150, depth: 60, parts: 20_000, groups: 12 };
 /// Types in the page: those that retain the most. A table of more helps nobody.
 const CLASSES_MAX: usize = 2_000;
 /// Rows of duplicate strings and of collections.
 const CONTENTS_MAX: usize = 50;
 /// Characters of a name and of a string.
 const NAME_MAX: usize = 120;
+
+/// Row above, id, name, own bytes, retained bytes, bytes of others below it. Small ones of one type are one, without an id.
+type Tile = (usize, String, String, u64, u64, u64);
 
 /// All that the page shows; `report.html` reads it.
 #[derive(Debug, Serialize)]
@@ -30,8 +33,7 @@ struct Page<'a> {
     suspects: &'a [leakscope_wire::Finding],
     classes: &'a [HeapClass],
     class_growth: &'a [HeapClassGrowth],
-    /// From the root down: row above, id, name, own bytes, retained bytes, bytes of smaller ones below it.
-    tree: Vec<(usize, String, String, u64, u64, u64)>,
+    tree: Vec<Tile>,
     duplicate_strings: Vec<leakscope_wire::DuplicateString>,
     collections: Vec<leakscope_wire::Collection>,
     warnings: &'a [String],
@@ -75,14 +77,23 @@ pub(crate) fn diff_html(last: &Heap<'_>, report: &HeapDiff) -> String {
     })
 }
 
-fn tree(heap: &Heap<'_>) -> Vec<(usize, String, String, u64, u64, u64)> {
+/// From the root down.
+fn tree(heap: &Heap<'_>) -> Vec<Tile> {
     let format = heap.format().name();
-    let row = |row: Row| {
-        let Row { node, above, rest_bytes, .. } = row;
+    let rows = outline(heap, TREE);
+    let tile = |row: &Row| {
+        let Row { node, above, rest_bytes, .. } = *row;
         let name = words::short(&heap.name(node), NAME_MAX);
         (above, words::id(format, heap.id(node)), name, heap.self_bytes(node), heap.retained_bytes(node), rest_bytes)
     };
-    outline(heap, TREE).into_iter().map(row).collect()
+    let mut tiles: Vec<Tile> = rows.iter().map(tile).collect();
+    for (above, row) in rows.iter().enumerate() {
+        for Group { name, count, bytes } in &row.groups {
+            let name = format!("{} × {}", words::number(*count), words::short(name, NAME_MAX));
+            tiles.push((above, String::new(), name, 0, *bytes, 0));
+        }
+    }
+    tiles
 }
 
 fn render(page: &Page<'_>) -> String {

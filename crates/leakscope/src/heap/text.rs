@@ -6,7 +6,7 @@ use comfy_table::Cell;
 use leakscope_heap::Heap;
 use leakscope_wire::{Finding, HeapAnalysis, HeapClass};
 
-use super::outline::{Limits, Row, outline};
+use super::outline::{Group, Limits, Row, outline};
 use super::words;
 use crate::output::{style, table};
 
@@ -52,7 +52,7 @@ pub(crate) fn analysis_text(name: &str, heap: &Heap<'_>, analysis: &HeapAnalysis
     text.push_str(&heading("Types by what they retain"));
     text.push_str(&class_table(&analysis.classes, analysis.total_bytes));
     text.push_str(&heading("Who holds how much alone (dominator tree)"));
-    let limits = Limits { rows: shown.rows, rows_below: shown.rows, depth: shown.depth, parts: TREE_PARTS };
+    let limits = Limits { rows: shown.rows, rows_below: shown.rows, depth: shown.depth, parts: TREE_PARTS, groups: 2 };
     text.push_str(&tree(heap, &outline(heap, limits)));
     text
 }
@@ -178,25 +178,29 @@ fn tree(heap: &Heap<'_>, rows: &[Row]) -> String {
     text
 }
 
-/// The rests of `last` and of those above it whose last row it is: what was too small to be shown, one line each, where it matters.
+/// What has no row below `last` and below those above it whose last row it is, one line a type.
 fn rests_above(heap: &Heap<'_>, rows: &[Row], last: usize) -> String {
     let next_depth = rows.get(last + 1).map_or(0, |next| next.depth);
     let mut text = String::new();
     let mut at = last;
     loop {
-        let row = rows[at];
+        let row = &rows[at];
         if row.depth < next_depth {
             return text;
         }
-        if at != last && row.rest_bytes >= heap.total_bytes() / TREE_PARTS {
+        let groups = row.groups.iter().map(|Group { name, count, bytes }| {
+            (*bytes, format!("… {} × {}", words::number(*count), words::short(name, NAME_MAX)))
+        });
+        let rest = (row.rest_bytes >= heap.total_bytes() / TREE_PARTS).then_some(row.rest_bytes);
+        for (bytes, words) in groups.chain(rest.map(|bytes| (bytes, "… others".to_owned()))) {
             let _ = writeln!(
                 text,
-                "{}{:>10}  {:>6}  {:>8}  {}… smaller ones{}",
-                style::DIM,
-                words::bytes(row.rest_bytes),
-                words::share(row.rest_bytes, heap.total_bytes()),
+                "{:>10}  {:>6}  {:>8}  {}{}{words}{}",
+                words::bytes(bytes),
+                words::share(bytes, heap.total_bytes()),
                 "",
                 "  ".repeat((row.depth + 1).min(20)),
+                style::DIM,
                 style::RESET
             );
         }
