@@ -10,6 +10,7 @@ mod distances;
 mod layout;
 mod numbers;
 mod ownership;
+mod redact;
 mod retention;
 mod snapshot;
 mod strings;
@@ -22,6 +23,7 @@ use crate::tree::DominatorTree;
 
 pub(crate) use classes::Interface;
 use describe::Described;
+pub(crate) use redact::redact;
 
 /// Bytes in which the first key of a snapshot must come.
 const START_BYTES: usize = 64;

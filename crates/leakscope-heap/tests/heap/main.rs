@@ -1,3 +1,4 @@
 //! The crate over real captures: figures that Chrome DevTools' own engine and the JVM computed for the same files.
 
+mod redact;
 mod v8;
