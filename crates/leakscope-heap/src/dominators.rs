@@ -26,18 +26,18 @@ pub(crate) struct Dominators {
 /// bytes an edge to a node that has several are needed meanwhile.
 pub(crate) fn dominators(graph: &impl Successors, root: u32) -> Dominators {
     let n = graph.n_nodes();
-    let walk = Walk::of(graph, root);
-    let predecessors = Predecessors::of(graph, &walk);
+    let (counts, leaves) = counts(graph, root);
+    let walk = Walk::of(graph, root, leaves);
+    let predecessors = Predecessors::of(graph, counts, &walk);
     let Walk { nodes, parents, orders: _, leaves } = walk;
     let idoms = semi_nca(&nodes, parents, &predecessors);
     let mut of = vec![root; n];
     for (&node, &idom) in nodes.iter().zip(&idoms) {
         of[node as usize] = nodes[idom as usize];
     }
-    let place = |predecessor: &u32| *predecessor;
     for leaf in leaves.ones() {
         let mut at = NONE;
-        for order in predecessors.of_node(leaf).iter().map(place) {
+        for order in predecessors.of_node(leaf) {
             at = if at == NONE { order } else { common(&idoms, at, order) };
         }
         if at != NONE {
@@ -50,6 +50,23 @@ pub(crate) fn dominators(graph: &impl Successors, root: u32) -> Dominators {
     order.iter().for_each(|&node| placed.set(node));
     order.extend((0..n as u32).filter(|&node| !placed.get(node)));
     Dominators { of, order }
+}
+
+/// How many edges lead to each node, and the nodes without successors but the root.
+fn counts(graph: &impl Successors, root: u32) -> (Vec<u32>, Bits) {
+    let mut counts = vec![0_u32; graph.n_nodes()];
+    let mut leaves = Bits::new(graph.n_nodes());
+    for node in 0..graph.n_nodes() as u32 {
+        let mut leaf = node != root;
+        for target in graph.successors(node) {
+            counts[target as usize] += 1;
+            leaf = false;
+        }
+        if leaf {
+            leaves.set(node);
+        }
+    }
+    (counts, leaves)
 }
 
 /// The nearest common dominator of two orders. A dominator's order is below that of what it dominates.
@@ -76,12 +93,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn of(graph: &impl Successors, root: u32) -> Self {
+    fn of(graph: &impl Successors, root: u32, leaves: Bits) -> Self {
         let n = graph.n_nodes();
-        let mut leaves = Bits::new(n);
-        for node in (0..n as u32).filter(|&node| node != root && graph.successors(node).next().is_none()) {
-            leaves.set(node);
-        }
         let mut walk = Self { nodes: Vec::new(), parents: Vec::new(), orders: vec![NONE; n], leaves };
         let mut seen = walk.leaves.clone();
         let mut stack = Vec::new();
@@ -125,12 +138,9 @@ struct Predecessors {
 }
 
 impl Predecessors {
-    fn of(graph: &impl Successors, walk: &Walk) -> Self {
+    /// `counts`: how many edges lead to each node.
+    fn of(graph: &impl Successors, mut counts: Vec<u32>, walk: &Walk) -> Self {
         let n = graph.n_nodes();
-        let mut counts = vec![0_u32; n];
-        for &node in &walk.nodes {
-            graph.successors(node).for_each(|target| counts[target as usize] += 1);
-        }
         // One predecessor is the parent, which the walk knows; of leaves it does not.
         let needed = |node: usize, count: u32| count > 1 || walk.leaves.get(node as u32);
         let mut first = Offsets::with_capacity(n + 1);
@@ -143,7 +153,8 @@ impl Predecessors {
             end += *count as usize;
             first.push(end);
         }
-        let mut orders = vec![0_u32; end];
+        // Edges from what is not reached leave gaps.
+        let mut orders = vec![NONE; end];
         for (node, &order) in walk.orders.iter().enumerate().filter(|&(_, &order)| order != NONE) {
             for target in graph.successors(node as u32) {
                 let left = &mut counts[target as usize];
@@ -156,8 +167,8 @@ impl Predecessors {
         Self { first, orders }
     }
 
-    fn of_node(&self, node: u32) -> &[u32] {
-        &self.orders[self.first.range(node as usize)]
+    fn of_node(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        self.orders[self.first.range(node as usize)].iter().copied().filter(|&order| order != NONE)
     }
 }
 
@@ -171,7 +182,7 @@ fn semi_nca(nodes: &[u32], parents: Vec<u32>, predecessors: &Predecessors) -> Ve
     let mut path = Vec::new();
     for order in (1..nodes.len()).rev() {
         let mut semi = semis[order];
-        for &predecessor in predecessors.of_node(nodes[order]) {
+        for predecessor in predecessors.of_node(nodes[order]) {
             if semi == 0 {
                 break;
             }

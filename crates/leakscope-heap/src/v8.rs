@@ -46,17 +46,18 @@ pub(crate) fn analyse<'a>(
     progress: &(dyn Fn(Phase) + Sync),
 ) -> Result<Heap<'a>, HeapError> {
     progress(Phase::Reading);
-    let snapshot::Read { snapshot, graph, mut self_bytes } = snapshot::read(bytes)?;
+    let snapshot::Read { mut snapshot, graph, mut self_bytes } = snapshot::read(bytes)?;
     let root = snapshot.root;
     let pairs = retention::WeakPairs::of(&snapshot);
     progress(Phase::Dominators);
+    let (owned, ()) = rayon::join(
+        || retention::page_owned(&snapshot, &graph),
+        || ownership::transfer_sizes(&snapshot, &graph, &mut self_bytes),
+    );
+    retention::mark(&mut snapshot, &graph, &pairs, &owned);
     let (distances, dominators) = rayon::join(
         || distances::distances(&snapshot, &graph, &pairs),
-        || {
-            ownership::transfer_sizes(&snapshot, &graph, &mut self_bytes);
-            let owned = retention::page_owned(&snapshot, &graph);
-            dominators(&retention::Retaining { snapshot: &snapshot, graph: &graph, pairs: &pairs, owned: &owned }, root)
-        },
+        || dominators(&retention::Retaining { words: &snapshot.edge_words, graph: &graph }, root),
     );
     progress(Phase::Sizes);
     let retained = retained(&dominators, &self_bytes);

@@ -67,8 +67,8 @@ impl Records {
         let (start, first) = self.pieces[place];
         let end = self.pieces.last().map_or(start, |&(end, _)| end);
         let start = after_commas(bytes, start..end, (index - first) * self.n_fields);
-        let mut numbers = Numbers { bytes: &bytes[..end], at: start };
-        (0..self.n_fields).map_while(|_| numbers.next().ok()).collect()
+        let mut numbers = Numbers::of(bytes, &(start..end));
+        (0..self.n_fields).map(|_| numbers.next()).collect()
     }
 }
 
@@ -94,38 +94,55 @@ fn after_commas(bytes: &[u8], range: Range<usize>, n: usize) -> usize {
     }
 }
 
-/// Numbers one after the other.
+/// Numbers one after the other. What is wrong is kept until it is asked for, so that reading a number is nothing but that.
 #[derive(Debug)]
 pub(super) struct Numbers<'a> {
     /// From the start of the snapshot to the end of the piece.
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
+    bytes: &'a [u8],
+    at: usize,
+    wrong: Option<HeapError>,
 }
 
-impl Numbers<'_> {
-    /// The next number, and past the comma behind it.
+impl<'a> Numbers<'a> {
+    /// The numbers of `piece`.
+    pub(super) fn of(bytes: &'a [u8], piece: &Range<usize>) -> Self {
+        Self { bytes: &bytes[..piece.end], at: piece.start, wrong: None }
+    }
+
+    /// Where the next number is read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The first thing that was no number.
     ///
     /// # Errors
-    /// [`HeapError::Unexpected`] for anything but digits, and for numbers of more than 19 digits.
-    #[inline]
-    pub(super) fn next(&mut self) -> Result<u64, HeapError> {
+    /// [`HeapError::Unexpected`] for anything but digits, and for numbers of 2^64 and more.
+    pub(super) fn checked(&mut self) -> Result<(), HeapError> {
+        self.wrong.take().map_or(Ok(()), Err)
+    }
+
+    /// The next number, and past the comma behind it; 0 for what is none, see [`Numbers::checked`].
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> u64 {
         // Eight bytes at once: most numbers and the comma behind them.
-        if let Some(eight) = self.bytes.get(self.at..self.at + 8) {
-            let word = u64::from_le_bytes(eight.try_into().expect("eight bytes were taken"));
+        if let Some(nine) = self.bytes.get(self.at..self.at + 9) {
+            let word = u64::from_le_bytes([nine[0], nine[1], nine[2], nine[3], nine[4], nine[5], nine[6], nine[7]]);
             let digits = word ^ 0x3030_3030_3030_3030;
             // The high bit of each byte that is no digit.
             let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
             let n_digits = others.trailing_zeros() as usize / 8;
             if n_digits.wrapping_sub(1) < 7 {
-                let end = self.at + n_digits;
+                let number = of_digits(digits << (64 - 8 * n_digits));
+                if nine[n_digits] == b',' {
+                    self.at += n_digits + 1;
+                    return number;
+                }
                 // Node.js up to 20 writes a line a record.
-                let behind = match self.bytes[end] {
-                    b',' => 1,
-                    b'\n' if self.bytes.get(end + 1) == Some(&b',') => 2,
-                    _ => return self.next_slowly(),
-                };
-                self.at = end + behind;
-                return Ok(of_digits(digits << (64 - 8 * n_digits)));
+                if nine[n_digits] == b'\n' && nine[n_digits + 1] == b',' {
+                    self.at += n_digits + 2;
+                    return number;
+                }
             }
         }
         self.next_slowly()
@@ -133,26 +150,30 @@ impl Numbers<'_> {
 
     #[cold]
     #[inline(never)]
-    fn next_slowly(&mut self) -> Result<u64, HeapError> {
+    fn next_slowly(&mut self) -> u64 {
+        if self.wrong.is_some() {
+            return 0;
+        }
         self.skip_space();
         let start = self.at;
         let mut value = 0_u64;
-        while let Some(digit) = self.bytes.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
-        {
-            let next = value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit)));
-            value = next.ok_or_else(|| self.unexpected(start, "a number below 2^64"))?;
+        while let Some(digit) = self.bytes.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+            match value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit))) {
+                Some(next) => value = next,
+                None => return self.is_wrong(start, "a number below 2^64"),
+            }
             self.at += 1;
         }
         if self.at == start {
-            return Err(self.unexpected(start, "a number"));
+            return self.is_wrong(start, "a number");
         }
         self.skip_space();
         match self.bytes.get(self.at) {
             Some(b',') => self.at += 1,
             None => {}
-            Some(_) => return Err(self.unexpected(self.at, "`,` behind a number")),
+            Some(_) => return self.is_wrong(self.at, "`,` behind a number"),
         }
-        Ok(value)
+        value
     }
 
     fn skip_space(&mut self) {
@@ -162,10 +183,11 @@ impl Numbers<'_> {
     }
 
     #[cold]
-    fn unexpected(&self, at: usize, expected: &str) -> HeapError {
+    fn is_wrong(&mut self, at: usize, expected: &str) -> u64 {
         let found = &self.bytes[at.min(self.bytes.len())..(at + 16).min(self.bytes.len())];
         let found = if found.is_empty() { "the end".to_owned() } else { format!("`{}`", found.escape_ascii()) };
-        HeapError::Unexpected { at: at as u64, expected: expected.to_owned(), found }
+        self.wrong = Some(HeapError::Unexpected { at: at as u64, expected: expected.to_owned(), found });
+        0
     }
 }
 
@@ -184,10 +206,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn all(text: &str) -> Result<Vec<u64>, String> {
-        let mut numbers = Numbers { bytes: text.as_bytes(), at: 0 };
+        let mut numbers = Numbers::of(text.as_bytes(), &(0..text.len()));
         let mut found = Vec::new();
-        while numbers.at < text.len() {
-            found.push(numbers.next().map_err(|error| error.to_string())?);
+        while numbers.at() < text.len() {
+            found.push(numbers.next());
+            numbers.checked().map_err(|error| error.to_string())?;
         }
         Ok(found)
     }

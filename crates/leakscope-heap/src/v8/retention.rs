@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::graph::{Bits, Graph, Successors};
 
-use super::snapshot::{Link, NodeKind, Snapshot};
+use super::snapshot::{EdgeWord, Link, NodeKind, Snapshot};
 
 /// A part of the name of each edge that stands for an entry of a `WeakMap`: `N / part of key (K @k) -> value (V @v) pair in WeakMap
 /// (table @T)`.
@@ -42,10 +42,6 @@ impl WeakPairs {
             }
         }
         pairs
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
     }
 
     /// The entry that an internal edge of this name stands for.
@@ -109,33 +105,38 @@ fn is_documents(snapshot: &Snapshot<'_>, node: u32) -> bool {
         && snapshot.strings.raw(snapshot.names[node as usize]) == b"(Document DOM trees)"
 }
 
-/// The graph of the edges that keep their target alive.
-pub(super) struct Retaining<'s, 'a> {
-    pub(super) snapshot: &'s Snapshot<'a>,
-    pub(super) graph: &'s Graph,
-    pub(super) pairs: &'s WeakPairs,
-    pub(super) owned: &'s Bits,
-}
-
-impl Retaining<'_, '_> {
-    /// Whether an edge from `node`, which is not the root, keeps `target` alive.
-    #[inline]
-    fn retains(&self, node: u32, node_owned: bool, edge: usize, target: u32) -> bool {
-        let word = self.snapshot.edge_words[edge];
-        match word.link() {
-            Link::Weak | Link::Shortcut => return false,
-            // The key holds the value as much as the table does; the way by the key says more.
-            Link::Internal if self.pairs.get(word.name()).is_some_and(|pair| pair.table == self.snapshot.id(node)) => {
-                return false;
+/// Marks the edges that keep their target alive. `owned`: see [`page_owned`].
+pub(super) fn mark(snapshot: &mut Snapshot<'_>, graph: &Graph, pairs: &WeakPairs, owned: &Bits) {
+    let root = snapshot.root;
+    for node in 0..snapshot.n_nodes() as u32 {
+        let node_owned = owned.get(node);
+        for edge in graph.first.range(node as usize) {
+            let (word, target) = (snapshot.edge_words[edge], graph.targets[edge]);
+            let retains = target != node
+                && match word.link() {
+                    Link::Weak => false,
+                    _ if node == root => true,
+                    Link::Shortcut => false,
+                    // What the engine also holds, as for a debugger, is held by the program.
+                    _ if !node_owned && owned.get(target) => false,
+                    // The key holds the value as much as the table does; the way by the key says more.
+                    Link::Internal => pairs.get(word.name()).is_none_or(|pair| pair.table != snapshot.id(node)),
+                    _ => true,
+                };
+            if retains {
+                snapshot.edge_words[edge].set_retains();
             }
-            _ => {}
         }
-        // What the engine also holds, as for a debugger, is held by the program.
-        target != node && (node_owned || !self.owned.get(target))
     }
 }
 
-impl Successors for Retaining<'_, '_> {
+/// The graph of the edges that keep their target alive, once they are marked.
+pub(super) struct Retaining<'s> {
+    pub(super) words: &'s [EdgeWord],
+    pub(super) graph: &'s Graph,
+}
+
+impl Successors for Retaining<'_> {
     fn n_nodes(&self) -> usize {
         self.graph.n_nodes()
     }
@@ -143,16 +144,8 @@ impl Successors for Retaining<'_, '_> {
     #[inline]
     fn successors(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
         let range = self.graph.first.range(node as usize);
-        let is_root = node == self.snapshot.root;
-        let owned = self.owned.get(node);
-        self.graph.targets[range.clone()].iter().zip(range).filter_map(move |(&target, edge)| {
-            let retains = if is_root {
-                !self.snapshot.edge_words[edge].is_weak() && target != node
-            } else {
-                self.retains(node, owned, edge, target)
-            };
-            retains.then_some(target)
-        })
+        let edges = self.graph.targets[range.clone()].iter().zip(&self.words[range]);
+        edges.filter(|(_, word)| word.retains()).map(|(&target, _)| target)
     }
 }
 

@@ -99,26 +99,38 @@ impl Link {
     }
 }
 
-/// Kind and name of an edge in four bytes: three bits and twenty-nine.
+/// Kind and name of an edge in four bytes: whether it retains in one bit, the kind in three, the name in twenty-eight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct EdgeWord(u32);
 
 impl EdgeWord {
     /// Names from here on are listed apart.
-    const NAME_MAX: u32 = (1 << 29) - 1;
+    const NAME_MAX: u32 = (1 << 28) - 1;
+    const RETAINS: u32 = 1 << 31;
 
     fn new(link: Link, name: u32) -> Self {
-        Self((link as u32) << 29 | name.min(Self::NAME_MAX))
+        Self((link as u32) << 28 | name.min(Self::NAME_MAX))
     }
 
     #[inline]
     pub(super) fn link(self) -> Link {
-        Link::ALL[(self.0 >> 29) as usize]
+        Link::ALL[(self.0 >> 28 & 7) as usize]
     }
 
     #[inline]
     pub(super) fn is_weak(self) -> bool {
-        self.0 >> 29 == Link::Weak as u32
+        self.0 >> 28 & 7 == Link::Weak as u32
+    }
+
+    /// Whether it keeps its target alive, once [`super::retention::mark`] has said so.
+    #[inline]
+    pub(super) fn retains(self) -> bool {
+        self.0 >> 31 == 1
+    }
+
+    #[inline]
+    pub(super) fn set_retains(&mut self) {
+        self.0 |= Self::RETAINS;
     }
 
     /// The name as it stands here; [`Snapshot::edge_name`] knows the large ones.
@@ -392,13 +404,13 @@ fn n_fields(fields: &Fields, section: &str) -> Result<usize, HeapError> {
 }
 
 fn read_node_rows(bytes: &[u8], rows: NodeRows<'_>, n_fields: usize, places: &NodePlaces) -> Result<Odd, HeapError> {
-    let mut numbers = Numbers { bytes: &bytes[..rows.bytes.end], at: rows.bytes.start };
+    let mut numbers = Numbers::of(bytes, &rows.bytes);
     let mut odd = Odd::default();
     let mut record = [0_u64; FIELDS_MAX];
     for index in 0..rows.types.len() {
-        let at = numbers.at;
+        let at = numbers.at();
         for field in &mut record[..n_fields] {
-            *field = numbers.next()?;
+            *field = numbers.next();
         }
         let node = (rows.first_record + index) as u32;
         rows.types[index] = record[places.kind].min(255) as u8;
@@ -416,6 +428,7 @@ fn read_node_rows(bytes: &[u8], rows: NodeRows<'_>, n_fields: usize, places: &No
             odd.detachedness.push((node, state as u8));
         }
     }
+    numbers.checked()?;
     Ok(odd)
 }
 
@@ -499,16 +512,17 @@ fn read_edge_rows<const N: usize>(
     n_fields: usize,
     places: &EdgePlaces,
 ) -> Result<OddNames, HeapError> {
-    let mut numbers = Numbers { bytes: &bytes[..rows.bytes.end], at: rows.bytes.start };
+    let mut numbers = Numbers::of(bytes, &rows.bytes);
     let (mut long_names, mut name_end) = (Vec::new(), 0_u64);
     let mut record = [0_u64; N];
     for (index, (target, word)) in rows.targets.iter_mut().zip(rows.words).enumerate() {
-        let at = numbers.at;
+        let at = numbers.at();
         for field in record.iter_mut().take(n_fields) {
-            *field = numbers.next()?;
+            *field = numbers.next();
         }
         let (node, rest) = places.n_node_fields.divide(record[places.to_node]);
         if rest != 0 || node >= places.n_nodes as u64 {
+            numbers.checked()?;
             return Err(HeapError::Unexpected {
                 at: at as u64,
                 expected: format!("an edge to one of {} nodes", places.n_nodes),
@@ -526,6 +540,7 @@ fn read_edge_rows<const N: usize>(
         }
         *word = EdgeWord::new(link, name);
     }
+    numbers.checked()?;
     Ok((long_names, name_end.checked_sub(1).map(|name| name as u32)))
 }
 
@@ -558,12 +573,12 @@ fn read_sites(bytes: &[u8], layout: &Layout, n_nodes: usize) -> Result<Vec<(u32,
     let records = Records::of(bytes, layout.locations.clone(), n_fields, "locations")?;
     let n_node_fields = layout.node.names.len().max(1) as u64;
     let read = |(piece, indexes): (Range<usize>, Range<usize>)| {
-        let mut numbers = Numbers { bytes: &bytes[..piece.end], at: piece.start };
+        let mut numbers = Numbers::of(bytes, &piece);
         let mut sites = Vec::with_capacity(indexes.len());
         let mut record = [0_u64; FIELDS_MAX];
         for _ in indexes {
             for field in &mut record[..n_fields] {
-                *field = numbers.next()?;
+                *field = numbers.next();
             }
             let node = record[object] / n_node_fields;
             // V8 writes -1 as a huge number for what has no place.
@@ -572,6 +587,7 @@ fn read_sites(bytes: &[u8], layout: &Layout, n_nodes: usize) -> Result<Vec<(u32,
                 sites.push((node as u32, Site { script: narrow(script), line: narrow(line), column: narrow(column) }));
             }
         }
+        numbers.checked()?;
         Ok(sites)
     };
     let pieces: Vec<_> = records.pieces().collect();
