@@ -31,6 +31,8 @@ struct Bench {
     scratch: PathBuf,
     n_runs: Option<usize>,
     rows: Vec<Row>,
+    /// What could not be installed or failed, a sentence each.
+    left_out: Vec<String>,
 }
 
 pub(super) fn run(mut args: Args) -> Outcome {
@@ -51,21 +53,28 @@ pub(super) fn run(mut args: Args) -> Outcome {
         scratch: scratch.join("scratch"),
         n_runs,
         rows: Vec::new(),
+        left_out: Vec::new(),
     };
-    let missing = bench.install(&peers);
+    bench.install(&peers);
     for size in &sizes {
         bench.measure_v8(*size)?;
         bench.measure_hprof(*size)?;
     }
-    let diff = if sizes.contains(&Size::Medium) { Some(bench.measure_diff()?) } else { None };
+    let mut diff = None;
+    if sizes.contains(&Size::Medium) {
+        match bench.measure_diff() {
+            Ok(row) => diff = Some(row),
+            Err(reason) => bench.leave_out(&format!("FAILED: {reason}")),
+        }
+    }
     let goals = goals(&bench.rows, diff.as_ref());
-    let report = Report { bench: &bench, diff: diff.as_ref(), goals: &goals, missing: &missing };
+    let report = Report { bench: &bench, diff: diff.as_ref(), goals: &goals };
     print!("{}", report.text(Table::plain));
     if write {
         let text = format!("`cargo xtask bench heap --write`\n\n{}", report.text(Table::markdown));
         write_page(&root, "heap.md", "What the analysis of a heap capture costs", &text)?;
     }
-    Ok(if goals.iter().any(Goal::missed) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if goals.iter().any(Goal::missed) || !bench.left_out.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn sizes(given: Option<&str>, quick: bool) -> Result<Vec<Size>, String> {
@@ -83,19 +92,19 @@ fn peers(given: Option<&str>) -> Result<Vec<Peer>, String> {
 
 impl Bench {
     /// Installs the peers that are wanted; those that cannot be are left out, and it is said which and why.
-    fn install(&mut self, wanted: &[Peer]) -> Vec<String> {
-        let mut missing = Vec::new();
+    fn install(&mut self, wanted: &[Peer]) {
         for peer in wanted {
             match peer.install(&self.peers_folder) {
                 Ok(()) => self.peers.push(*peer),
-                Err(reason) => {
-                    let line = format!("{} LEFT OUT, not installable: {}", peer.described(), last_line(&reason));
-                    eprintln!("{line}\n{reason}");
-                    missing.push(line);
-                }
+                Err(reason) => self.leave_out(&format!("{} NOT INSTALLABLE: {reason}", peer.described())),
             }
         }
-        missing
+    }
+
+    fn leave_out(&mut self, reason: &str) {
+        eprintln!("LEFT OUT: {reason}");
+        let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.left_out.push(line.chars().take(400).collect());
     }
 
     fn measure_v8(&mut self, size: Size) -> Result<(), String> {
@@ -120,7 +129,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Measures one, and leaves out what it does not do. A peer that fails is said to and left out.
+    /// Measures one, unless it does not do that. What fails is said and left out.
     fn measure(&mut self, format: Format, file: &Path, task: Task, who: Contender, size: Size) -> Result<(), String> {
         let out = self.scratch.join(format!("{}.copy", contender_name(who)));
         let command = match who {
@@ -133,17 +142,15 @@ impl Bench {
         let measured = measure::cheapest(&command, &self.scratch, n_runs);
         // Copies are as large as what they were made of.
         let _ = std::fs::remove_file(&out);
-        let (cost, printed) = match (measured, who) {
-            (Ok(measured), _) => measured,
-            (Err(reason), None) => return Err(reason),
-            (Err(reason), Some(_)) => {
-                eprintln!("FAILED and left out: {reason}");
-                return Ok(());
+        match measured {
+            Err(reason) => self.leave_out(&format!("FAILED: {reason}")),
+            Ok((cost, printed)) => {
+                let says = Says::read(&printed);
+                let row = Row { input: Input { format, n_bytes }, task, contender: who, cost, says };
+                eprintln!("{}  (load {})", row.cells().join("  "), load_average());
+                self.rows.push(row);
             }
-        };
-        let row = Row { input: Input { format, n_bytes }, task, contender: who, cost, says: Says::read(&printed) };
-        eprintln!("{}  (load {})", row.cells().join("  "), load_average());
-        self.rows.push(row);
+        }
         Ok(())
     }
 
@@ -172,15 +179,10 @@ impl Bench {
     }
 }
 
-fn last_line(text: &str) -> &str {
-    text.trim_end().lines().last().unwrap_or_default()
-}
-
 struct Report<'a> {
     bench: &'a Bench,
     diff: Option<&'a DiffRow>,
     goals: &'a [Goal],
-    missing: &'a [String],
 }
 
 impl Report<'_> {
@@ -210,10 +212,11 @@ impl Report<'_> {
 
     fn about(&self) -> String {
         let peers: Vec<String> = self.bench.peers.iter().map(|peer| peer.described()).collect();
-        let missing = self.missing.join("\n");
+        let left_out: Vec<String> = self.bench.left_out.iter().map(|line| format!("LEFT OUT: {line}\n")).collect();
         format!(
-            "Beside: {}.\n{missing}\nLeast of {RUNS} runs, of files over 1 GB one run; files in the page cache. CPU is user and system time of all threads. Anonymous memory is the peak of what is no page of a file, looked at every 4 ms. Peers are asked for the same: graph, dominators, retained sizes, classes (v8-heap-parser and memlab look for no suspects; DevTools runs with its second worker; hprof-analyzer writes its JSON report). `scan` adds up the numbers of the file on one thread and is the floor. Captures: xtask/src/bench/heap/programs/shop.js and Shop.java.\nMeasured on {}.\n",
+            "Beside: {}.\n{}Least of {RUNS} runs, of files over 1 GB one run; files in the page cache. CPU is user and system time of all threads. Anonymous memory is the peak of what is no page of a file, looked at every 4 ms. Peers are asked for the same: graph, dominators, retained sizes, classes (v8-heap-parser and memlab look for no suspects; DevTools runs with its second worker; hprof-analyzer writes its JSON report). `scan` adds up the numbers of the file on one thread and is the floor. Captures: xtask/src/bench/heap/programs/shop.js and Shop.java.\nMeasured on {}.\n",
             peers.join(", "),
+            left_out.concat(),
             machine()
         )
     }
