@@ -131,7 +131,8 @@ impl Bench {
 
     /// Measures one, unless it does not do that. What fails is said and left out.
     fn measure(&mut self, format: Format, file: &Path, task: Task, who: Contender, size: Size) -> Result<(), String> {
-        let out = self.scratch.join(format!("{}.copy", contender_name(who)));
+        let ending = file.extension().unwrap_or_default().to_string_lossy();
+        let out = self.scratch.join(format!("{}-copy.{ending}", contender_name(who)));
         let command = match who {
             None => Some(self.ours(task, file, &out)),
             Some(peer) => peer.command(&self.peers_folder, task, file, &out)?,
@@ -212,9 +213,13 @@ impl Report<'_> {
 
     fn about(&self) -> String {
         let peers: Vec<String> = self.bench.peers.iter().map(|peer| peer.described()).collect();
+        let runs = match self.bench.n_runs {
+            Some(n_runs) => format!("Least of {n_runs} runs"),
+            None => format!("Least of {RUNS} runs, of files over 1 GB one run"),
+        };
         let left_out: Vec<String> = self.bench.left_out.iter().map(|line| format!("LEFT OUT: {line}\n")).collect();
         format!(
-            "Beside: {}.\n{}Least of {RUNS} runs, of files over 1 GB one run; files in the page cache. CPU is user and system time of all threads. Anonymous memory is the peak of what is no page of a file, looked at every 4 ms. Peers are asked for the same: graph, dominators, retained sizes, classes (v8-heap-parser and memlab look for no suspects; DevTools runs with its second worker; hprof-analyzer writes its JSON report). `scan` adds up the numbers of the file on one thread and is the floor. Captures: xtask/src/bench/heap/programs/shop.js and Shop.java.\nMeasured on {}.\n",
+            "Beside: {}.\n{}{runs}; files in the page cache. CPU is user and system time of all threads. Anonymous memory is the peak of what is no page of a file, looked at every 4 ms. Peers are asked for the same: graph, dominators, retained sizes, classes (v8-heap-parser and memlab look for no suspects; DevTools runs with its second worker; hprof-analyzer writes its JSON report). `scan` adds up the numbers of the file on one thread and is the floor. Captures: xtask/src/bench/heap/programs/shop.js and Shop.java.\nMeasured on {}.\n",
             peers.join(", "),
             left_out.concat(),
             machine()

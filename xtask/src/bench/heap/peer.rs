@@ -114,8 +114,8 @@ impl Peer {
             (Self::HprofSlurp, Task::Histogram) => Command::new(folder.join("cargo/bin/hprof-slurp")),
             (Self::HprofAnalyzer, Task::Analyze) => {
                 let mut command = Command::new(folder.join("cargo/bin/hprof-analyzer"));
-                command.arg(file).arg(out.with_extension("json"));
-                return Ok(Some(command));
+                command.args(["--format", "json"]);
+                command
             }
             (Self::HprofAnalyzer, Task::Redact) => {
                 let mut command = Command::new(folder.join("cargo/bin/hprof-analyzer"));

@@ -69,7 +69,7 @@ pub(super) struct Says {
 }
 
 impl Says {
-    /// From the JSON of `leakscope analyze`, or the last line of one of our drivers; nothing from anything else.
+    /// From the JSON of `leakscope analyze` or of hprof-analyzer, or the last line of one of our drivers; else nothing.
     pub(super) fn read(printed: &str) -> Self {
         // memlab writes its progress before it into the same line.
         let last = printed.trim_end().lines().last().and_then(|line| line.get(line.find('{')?..)).unwrap_or_default();
@@ -77,7 +77,12 @@ impl Says {
         let Ok(value) = value else { return Self::default() };
         let n_classes =
             value["classes"].as_array().map_or_else(|| value["classes"].as_u64(), |all| Some(all.len() as u64));
-        Self { n_nodes: value["nodes"].as_u64(), total_bytes: value["total_bytes"].as_u64(), n_classes }
+        let either = |ours: &str, theirs: &str| value[ours].as_u64().or_else(|| value["overview"][theirs].as_u64());
+        Self {
+            n_nodes: either("nodes", "total_objects"),
+            total_bytes: either("total_bytes", "total_shallow"),
+            n_classes,
+        }
     }
 }
 
