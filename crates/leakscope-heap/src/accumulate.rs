@@ -49,7 +49,8 @@ pub(crate) fn accumulations(shapes: &Shapes, tallies: &[Tally], bytes_min: i64) 
     let mut found = Vec::new();
     let mut holders = vec![0_u32];
     while let Some(at) = holders.pop() {
-        let (growing, staying): (Vec<u32>, Vec<u32>) = children[at as usize].iter().partition(|&&child| multiplies(child));
+        let (growing, staying): (Vec<u32>, Vec<u32>) =
+            children[at as usize].iter().partition(|&&child| multiplies(child));
         let bytes: Vec<u64> = tallies
             .iter()
             .map(|tally| {

@@ -201,7 +201,7 @@ impl ClassTable {
                 _ => {
                     let row = &mut self.rows[class as usize];
                     row.removed_count += 1;
-                    row.removed_bytes += base.self_bytes(node);
+                    row.removed_bytes = row.removed_bytes.saturating_add(base.self_bytes(node));
                 }
             }
         }
@@ -209,7 +209,7 @@ impl ClassTable {
             if let Some(&class) = kept.get(&last.id(node)) {
                 let row = &mut self.rows[class as usize];
                 row.added_count += 1;
-                row.added_bytes += last.self_bytes(node);
+                row.added_bytes = row.added_bytes.saturating_add(last.self_bytes(node));
             }
         }
     }

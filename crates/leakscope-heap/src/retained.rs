@@ -44,7 +44,8 @@ pub(crate) fn class_retained(
         let class = class_of[node.0 as usize];
         let children = tree.children(node);
         if !open.get(class) && self_bytes.get(node.0) > 0 {
-            classes[class as usize].retained_bytes += retained.get(node.0);
+            let bytes = &mut classes[class as usize].retained_bytes;
+            *bytes = bytes.saturating_add(retained.get(node.0));
             if children.len() > 0 {
                 open.set(class);
                 stack.push(Step::Leave(class));

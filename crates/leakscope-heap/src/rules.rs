@@ -31,7 +31,9 @@ pub(crate) fn is_engines_own(name: &str) -> bool {
     const VALUES: [&str; 6] =
         ["(string)", "(concatenated string)", "(sliced string)", "(number)", "(bigint)", "(symbol)"];
     name.starts_with('(') && name.ends_with(')') && !name.ends_with("()") && !VALUES.contains(&name)
-        || (name.starts_with("system / ") && !name.starts_with("system / Context") && name != "system / JSArrayBufferData")
+        || (name.starts_with("system / ")
+            && !name.starts_with("system / Context")
+            && name != "system / JSArrayBufferData")
 }
 
 /// The first rule that fits.
@@ -41,11 +43,17 @@ pub(crate) fn judge(scene: &Scene<'_, '_>) -> Verdict {
     let names: Vec<String> = scene.way.iter().map(|step| scene.heap.name(step.node)).collect();
     let edges: Vec<String> =
         scene.way.iter().filter_map(|step| step.holds.as_ref()).map(|edge| edge.name.to_string()).collect();
-    let on_way = |wanted: &[&str]| names.iter().any(|name| wanted.iter().any(|wanted| name == wanted || story::short_class(name) == *wanted));
+    let on_way = |wanted: &[&str]| {
+        names.iter().any(|name| wanted.iter().any(|wanted| name == wanted || story::short_class(name) == *wanted))
+    };
     let container = names.iter().rev().skip(1).find(|name| !story::is_inner(name)).cloned().unwrap_or_default();
     let say = |kind, title, advice| Verdict { kind, title, advice };
     if scene.element_name.starts_with("Detached ") {
-        return say("detached", format!("detached `{element}` nodes held by{owner}"), "drop the reference when the node is removed");
+        return say(
+            "detached",
+            format!("detached `{element}` nodes held by{owner}"),
+            "drop the reference when the node is removed",
+        );
     }
     if let Some(place) = edges.iter().position(|edge| edge == "_events") {
         let event = edges.get(place + 1).map(|event| format!(" of `{event}`")).unwrap_or_default();
@@ -54,28 +62,54 @@ pub(crate) fn judge(scene: &Scene<'_, '_>) -> Verdict {
         return say("listener", title, "remove the listener when its subscriber ends (`off`, `once`, an AbortSignal)");
     }
     if on_way(&["Timeout", "TimersList", "Immediate"]) {
-        let function = scene.element.and_then(|element| called_by(scene.heap, element)).unwrap_or_else(|| element.clone());
-        return say("timer", format!("timers of `{function}` are never cleared"), "keep the handle and clear it when its owner ends");
+        let function =
+            scene.element.and_then(|element| called_by(scene.heap, element)).unwrap_or_else(|| element.clone());
+        return say(
+            "timer",
+            format!("timers of `{function}` are never cleared"),
+            "keep the handle and clear it when its owner ends",
+        );
     }
     if names.iter().any(|name| name.contains("ThreadLocalMap") || name.starts_with("java.lang.ThreadLocal")) {
-        return say("thread-local", format!("`{element}` accumulates in a thread local{owner}"), "call `remove()` when the task ends: pooled threads keep it");
+        return say(
+            "thread-local",
+            format!("`{element}` accumulates in a thread local{owner}"),
+            "call `remove()` when the task ends: pooled threads keep it",
+        );
     }
     if scene.element_name.contains("ClassLoader") {
-        return say("classloader", format!("class loaders `{element}` stay loaded{owner}"), "find who refers to a class of the old deployment");
+        return say(
+            "classloader",
+            format!("class loaders `{element}` stay loaded{owner}"),
+            "find who refers to a class of the old deployment",
+        );
     }
     if scene.element.is_some_and(|element| waits(scene.heap, element)) {
-        return say("promise", format!("promises that never settle wait in{owner} {}", container_words(&container)).replace("  ", " "), "settle or reject after a deadline, and delete the entry");
+        return say(
+            "promise",
+            format!("promises that never settle wait in{owner} {}", container_words(&container)).replace("  ", " "),
+            "settle or reject after a deadline, and delete the entry",
+        );
     }
     if scene.chained {
-        return say("chain", format!("a chain of `{element}` hangs on{owner}"), "cut the chain where it is no longer needed");
+        return say(
+            "chain",
+            format!("a chain of `{element}` hangs on{owner}"),
+            "cut the chain where it is no longer needed",
+        );
     }
     if scene.element.is_none() {
         return say("object", format!("`{element}` grows{owner}"), "bound it");
     }
     if is_unclosed(scene.element_name) {
-        return say("unclosed", format!("`{element}` are opened and not closed, held by{owner}"), "close them where they are opened");
+        return say(
+            "unclosed",
+            format!("`{element}` are opened and not closed, held by{owner}"),
+            "close them where they are opened",
+        );
     }
-    let static_field = scene.way.iter().any(|step| step.holds.as_ref().is_some_and(|edge| edge.kind == crate::heap::EdgeKind::Static));
+    let static_field =
+        scene.way.iter().any(|step| step.holds.as_ref().is_some_and(|edge| edge.kind == crate::heap::EdgeKind::Static));
     let session = |text: &str| text.to_ascii_lowercase().contains("session");
     let kind = if session(&scene.owner) || session(scene.element_name) {
         "session-map"
@@ -116,33 +150,61 @@ fn waits(heap: &Heap<'_>, node: Node) -> bool {
     }
     // The functions that settle a promise have no name and hold it in their context.
     let name = heap.name(node);
-    name == "(anonymous)()" && heap.edges(node).iter().any(|edge| {
-        edge.name.to_string() == "context" && heap.edges(edge.to).iter().any(|edge| is_promise(edge.to))
-    })
+    name == "(anonymous)()"
+        && heap.edges(node).iter().any(|edge| {
+            edge.name.to_string() == "context" && heap.edges(edge.to).iter().any(|edge| is_promise(edge.to))
+        })
 }
 
 fn is_unclosed(name: &str) -> bool {
     const CLOSEABLE: [&str; 14] = [
-        "FileInputStream", "FileOutputStream", "FileChannelImpl", "RandomAccessFile", "Socket", "SocketChannelImpl", "ZipFile",
-        "Inflater", "Deflater", "ReadStream", "WriteStream", "FileHandle", "TCP", "Cleaner",
+        "FileInputStream",
+        "FileOutputStream",
+        "FileChannelImpl",
+        "RandomAccessFile",
+        "Socket",
+        "SocketChannelImpl",
+        "ZipFile",
+        "Inflater",
+        "Deflater",
+        "ReadStream",
+        "WriteStream",
+        "FileHandle",
+        "TCP",
+        "Cleaner",
     ];
     CLOSEABLE.contains(&story::short_class(name))
 }
 
 fn is_buffer(name: &str) -> bool {
-    const BUFFERS: [&str; 8] =
-        ["byte[]", "char[]", "Buffer", "Uint8Array", "ArrayBuffer", "DirectByteBuffer", "HeapByteBuffer", "system / JSArrayBufferData"];
+    const BUFFERS: [&str; 8] = [
+        "byte[]",
+        "char[]",
+        "Buffer",
+        "Uint8Array",
+        "ArrayBuffer",
+        "DirectByteBuffer",
+        "HeapByteBuffer",
+        "system / JSArrayBufferData",
+    ];
     BUFFERS.contains(&story::short_class(name)) || BUFFERS.contains(&name)
 }
 
 /// The evidence as a sentence. `by_name`: the function whose place was taken because its name fits.
 pub(crate) fn reason(evidence: &Evidence<'_>, growth: Option<Growth>, by_name: Option<&str>, advice: &str) -> String {
-    let guess = by_name.map(|name| format!("; no place is recorded, `{name}` beside it has the name that fits")).unwrap_or_default();
+    let guess = by_name
+        .map(|name| format!("; no place is recorded, `{name}` beside it has the name that fits"))
+        .unwrap_or_default();
     let share = (evidence.share.clamp(0.0, 1.0) * 100.0).round();
     let (Some(growth), true) = (growth, evidence.place.bytes.len() > 1) else {
-        let (bytes, count) = (evidence.place.bytes.first().copied().unwrap_or(0), evidence.counts.first().copied().unwrap_or(0));
+        let (bytes, count) =
+            (evidence.place.bytes.first().copied().unwrap_or(0), evidence.counts.first().copied().unwrap_or(0));
         let each = bytes / count.max(1);
-        return format!("{count} of them hold {} ({} each), {share} % of the heap; one capture cannot show growth{guess}; if it grows: {advice}", human(bytes), human(each));
+        return format!(
+            "{count} of them hold {} ({} each), {share} % of the heap; one capture cannot show growth{guess}; if it grows: {advice}",
+            human(bytes),
+            human(each)
+        );
     };
     let sizes: Vec<String> = evidence.place.bytes.iter().map(|&bytes| human(bytes)).collect();
     let steps = evidence.place.bytes.len() - 1;

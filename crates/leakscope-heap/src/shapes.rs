@@ -139,7 +139,8 @@ impl Shapes {
         tally.resize(self.shapes.len());
         tally.retained = tally.self_bytes.clone();
         for (index, shape) in self.shapes.iter().enumerate().skip(1).rev() {
-            tally.retained[shape.parent as usize] += tally.retained[index];
+            let sum = tally.retained[shape.parent as usize].saturating_add(tally.retained[index]);
+            tally.retained[shape.parent as usize] = sum;
         }
     }
 
@@ -170,7 +171,7 @@ impl Tally {
         if shape >= self.count.len() {
             self.resize(shape + 1);
         }
-        self.self_bytes[shape] += heap.self_bytes(node);
+        self.self_bytes[shape] = self.self_bytes[shape].saturating_add(heap.self_bytes(node));
         self.count[shape] += 1;
         let biggest = &mut self.biggest[shape];
         if biggest.is_none_or(|found| heap.retained_bytes(found) < heap.retained_bytes(node)) {

@@ -171,7 +171,9 @@ pub(crate) fn owner_of(heap: &Heap<'_>, way: &[Step]) -> String {
                 owner = format!("{}.{text}", short_class(name.trim_start_matches("class ")));
             }
             (EdgeKind::Variable, EdgeName::Text(text)) => owner.clone_from(text),
-            (EdgeKind::Field, EdgeName::Text(text)) if text != "__proto__" && !is_inner(&name) && !hides(&name, text) => {
+            (EdgeKind::Field, EdgeName::Text(text))
+                if text != "__proto__" && !is_inner(&name) && !hides(&name, text) =>
+            {
                 if owner.is_empty() {
                     owner = short_class(&name).to_owned();
                 }
@@ -230,7 +232,11 @@ pub(crate) fn place_by_name(heap: &Heap<'_>, way: &[Step]) -> Option<(Location, 
     for edge in heap.edges(step.node).into_iter().filter(|edge| edge.kind == EdgeKind::Variable) {
         let shared: usize = words(&edge.name.to_string()).intersection(&variable).map(String::len).sum();
         let own = heap.location(edge.to).is_some_and(|place| is_programs_own(&place));
-        if shared > 0 && own && heap.name(edge.to).ends_with("()") && best.first().is_none_or(|&(most, _)| shared >= most) {
+        if shared > 0
+            && own
+            && heap.name(edge.to).ends_with("()")
+            && best.first().is_none_or(|&(most, _)| shared >= most)
+        {
             best.retain(|&(most, _)| most == shared);
             best.push((shared, edge.to));
         }

@@ -124,7 +124,9 @@ pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Findin
 /// A holder and one of what accumulates in it.
 fn example(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<(Node, Option<Node>)> {
     let biggest = |shape: u32| evidence.last.biggest.get(shape as usize).copied().flatten();
-    let Some(elements) = evidence.place.elements else { return biggest(evidence.place.at).map(|holder| (holder, None)) };
+    let Some(elements) = evidence.place.elements else {
+        return biggest(evidence.place.at).map(|holder| (holder, None));
+    };
     let mut element = biggest(elements)?;
     let mut holder = heap.dominator(element)?;
     // The objects of a chain hold each other; their holder is above the first.
@@ -140,7 +142,8 @@ fn entry(heap: &Heap<'_>, mut node: Node) -> Node {
     let mut depth = 0;
     while story::is_inner(&heap.class(node).name) && depth < 4 {
         let below = heap.graph.targets(node.0).iter().map(|&target| Node(target));
-        let Some(next) = below.filter(|&below| heap.dominator(below) == Some(node)).max_by_key(|&below| heap.retained_bytes(below))
+        let Some(next) =
+            below.filter(|&below| heap.dominator(below) == Some(node)).max_by_key(|&below| heap.retained_bytes(below))
         else {
             break;
         };
@@ -169,15 +172,12 @@ fn repeats(shapes: &Shapes, shape: u32, tally: &Tally) -> bool {
 
 /// Where what accumulates is made, else where the nearest of its holders is declared; else the function beside the variable that holds
 /// it whose name fits best, and that function's name, since it is a guess.
-fn place(
-    heap: &Heap<'_>,
-    way: &[Step],
-    holder: Node,
-    element: Option<Node>,
-) -> (Option<Location>, Option<String>) {
+fn place(heap: &Heap<'_>, way: &[Step], holder: Node, element: Option<Node>) -> (Option<Location>, Option<String>) {
     let known = element
         .and_then(|element| story::place_of(heap, element))
-        .or_else(|| way.iter().rev().find_map(|step| story::declared_at(heap, step.node).filter(story::is_programs_own)))
+        .or_else(|| {
+            way.iter().rev().find_map(|step| story::declared_at(heap, step.node).filter(story::is_programs_own))
+        })
         .or_else(|| story::place_of(heap, holder));
     if known.is_some() {
         return (known, None);

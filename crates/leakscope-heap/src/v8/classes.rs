@@ -73,7 +73,7 @@ pub(super) fn classes(
         if bytes > 0 {
             let class = &mut table.classes[class as usize];
             class.count += 1;
-            class.self_bytes += bytes;
+            class.self_bytes = class.self_bytes.saturating_add(bytes);
         }
     }
     Classes { of, classes: table.classes, interfaces: plain.interfaces }

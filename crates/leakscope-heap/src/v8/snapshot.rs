@@ -14,6 +14,9 @@ use super::strings::Strings;
 /// Fields of a record that are read; real ones have 3 to 7.
 const FIELDS_MAX: usize = 16;
 
+/// Own bytes of a node from here on are no size of memory.
+const SELF_BYTES_MAX: u64 = 1 << 48;
+
 /// What a node is, of all the types that rules ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NodeKind {
@@ -420,6 +423,13 @@ fn read_node_rows(bytes: &[u8], rows: NodeRows<'_>, n_fields: usize, places: &No
         if record[places.id] >= u64::from(u32::MAX) {
             odd.ids.push((node, record[places.id]));
         }
+        if record[places.self_size] > SELF_BYTES_MAX {
+            return Err(HeapError::TooMany {
+                what: "own bytes of a node",
+                max: SELF_BYTES_MAX,
+                found: record[places.self_size],
+            });
+        }
         rows.sizes[index] = record[places.self_size].min(u64::from(u32::MAX) - 1) as u32;
         if record[places.self_size] >= u64::from(u32::MAX) {
             odd.sizes.push((node, record[places.self_size]));
@@ -432,6 +442,7 @@ fn read_node_rows(bytes: &[u8], rows: NodeRows<'_>, n_fields: usize, places: &No
     Ok(odd)
 }
 
+#[inline]
 fn narrow(number: u64, expected: &str, at: usize) -> Result<u32, HeapError> {
     u32::try_from(number).map_err(|_| HeapError::Unexpected {
         at: at as u64,
@@ -517,7 +528,8 @@ fn read_edge_rows<const N: usize>(
     let mut record = [0_u64; N];
     for (index, (target, word)) in rows.targets.iter_mut().zip(rows.words).enumerate() {
         let at = numbers.at();
-        for field in record.iter_mut().take(n_fields) {
+        record[0] = numbers.next_of_one_digit();
+        for field in record.iter_mut().take(n_fields).skip(1) {
             *field = numbers.next();
         }
         let (node, rest) = places.n_node_fields.divide(record[places.to_node]);
