@@ -1,11 +1,15 @@
 //! The built binary as its users call it: whole outputs and exit codes.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
 
+mod analyze;
 mod backtest;
 mod check;
 mod demo;
+mod diff;
+mod heap;
 mod help;
 mod plots;
+mod redact;
 mod run;
 mod serve;
 mod stored;
