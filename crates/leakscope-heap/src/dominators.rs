@@ -21,8 +21,8 @@ pub(crate) struct Dominators {
 
 /// The dominators of all nodes of `graph`.
 ///
-/// What no way from `root` leads to hangs on the root: what nothing refers to is taken for a root's successor; what is left then
-/// refers only to itself in circles, and each of it gets the root alone. Cost is about linear; 28 bytes a node with successors and 4
+/// What no way from `root` leads to hangs on the root: what nothing refers to is taken for a root's successor, if the graph says that
+/// orphans hold; what is left then gets the root, each alone. Cost is about linear; 28 bytes a node with successors and 4
 /// bytes an edge to a node that has several are needed meanwhile.
 pub(crate) fn dominators(graph: &impl Successors, root: u32) -> Dominators {
     let n = graph.n_nodes();
@@ -99,7 +99,7 @@ impl Walk {
         let mut seen = walk.leaves.clone();
         let mut stack = Vec::new();
         walk.from(graph, root, &mut seen, &mut stack);
-        if (0..n as u32).any(|node| !seen.get(node)) {
+        if graph.orphans_hold() && (0..n as u32).any(|node| !seen.get(node)) {
             let mut referred = Bits::new(n);
             for node in 0..n as u32 {
                 graph.successors(node).filter(|&target| target != node).for_each(|target| referred.set(target));

@@ -48,6 +48,10 @@ pub(crate) trait Successors: Sync {
     fn n_nodes(&self) -> usize;
     /// The targets of the edges of `node` that count, in order, repeated where edges are.
     fn successors(&self, node: u32) -> impl Iterator<Item = u32> + '_;
+    /// Whether what no way leads to and nothing refers to counts as a way in.
+    fn orphans_hold(&self) -> bool {
+        true
+    }
 }
 
 /// All edges of a heap.

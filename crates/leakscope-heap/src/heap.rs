@@ -226,6 +226,20 @@ pub(crate) fn analyse_like<'a>(
     }
 }
 
+/// Objects and bytes by type; nothing is said of what they retain. Where the format allows, no graph is built for it.
+///
+/// # Errors
+/// As [`analyse`].
+pub fn histogram(bytes: &[u8], progress: &(dyn Fn(Phase) + Sync)) -> Result<Vec<Class>, HeapError> {
+    match Format::of(bytes)? {
+        Format::V8HeapSnapshot => {
+            let classes = v8::analyse(bytes, None, progress)?.classes;
+            Ok(classes.into_iter().map(|class| Class { retained_bytes: 0, ..class }).collect())
+        }
+        Format::Hprof => hprof::histogram(bytes, progress),
+    }
+}
+
 impl Heap<'_> {
     /// The distance of what no strong reference reaches.
     pub const UNREACHED: u32 = u32::MAX;

@@ -27,6 +27,6 @@ pub use contents::{Collection, DuplicateString};
 pub use diff::{Diff, DiffError, diff};
 pub use error::HeapError;
 pub use findings::{ClassGrowth, Finding, Growth, LeakIdentity, Totals};
-pub use heap::{Class, Edge, EdgeKind, EdgeName, Format, Heap, Node, Phase, Retainer, analyse};
+pub use heap::{Class, Edge, EdgeKind, EdgeName, Format, Heap, Node, Phase, Retainer, analyse, histogram};
 pub use redact::{RedactError, Redacted, redact};
 pub use tree::DominatorTree;
