@@ -135,7 +135,7 @@ impl Bench {
         let out = self.scratch.join(format!("{}-copy.{ending}", contender_name(who)));
         let command = match who {
             None => Some(self.ours(task, file, &out)),
-            Some(peer) => peer.command(&self.peers_folder, task, file, &out)?,
+            Some(peer) => peer.command(&self.peers_folder, task, file, &out),
         };
         let Some(command) = command else { return Ok(()) };
         let n_bytes = file.metadata().map_err(|error| format!("`{}` not readable: {error}", file.display()))?.len();
@@ -160,7 +160,7 @@ impl Bench {
         match task {
             Task::Analyze => command.arg("analyze").arg(file).args(["--format", "json"]),
             Task::Histogram => command.arg("analyze").arg(file).args(["--histogram", "--format", "json"]),
-            Task::Redact => command.arg("redact").arg(file).arg("-o").arg(out),
+            Task::Redact => command.args(["redact", "--force"]).arg(file).arg("-o").arg(out),
         };
         command
     }
@@ -193,22 +193,35 @@ impl Report<'_> {
             goals.push(goal.row());
         }
         let mut costs = Table::with_heads(&Row::HEADS);
-        let mut says = Table::with_heads(&["file", "program", "nodes", "bytes of all nodes", "classes"]);
         for row in &self.bench.rows {
             costs.push(row.cells());
-            if row.says != Says::default() && row.task == Task::Analyze {
-                let shown = |figure: Option<u64>| figure.map_or("-".to_owned(), |figure| figure.to_string());
-                let says_of = [row.says.n_nodes, row.says.total_bytes, row.says.n_classes].map(shown);
-                let mut cells = vec![row.input.shown(), contender_name(row.contender).to_owned()];
-                cells.extend(says_of);
-                says.push(cells);
-            }
         }
         let mut parts = vec![set(&goals), set(&costs)];
         parts.extend(self.diff.map(diff_line));
-        parts.push(set(&says));
+        parts.push(set(&self.says()));
         parts.push(self.about());
         parts.join("\n")
+    }
+
+    /// What each said of the same file, so that nobody is fast at the wrong answer.
+    fn says(&self) -> Table {
+        let heads = ["file", "program", "nodes", "bytes of all nodes", "classes", "classes as DevTools has them"];
+        let mut table = Table::with_heads(&heads);
+        let rows = || self.bench.rows.iter().filter(|row| row.task == Task::Analyze && row.says != Says::default());
+        let shown = |figure: Option<u64>| figure.map_or("-".to_owned(), |figure| figure.to_string());
+        for row in rows() {
+            let devtools = rows().find(|other| other.input == row.input && other.contender == Some(Peer::DevTools));
+            let compared = devtools.filter(|_| !row.says.classes.is_empty());
+            table.push(vec![
+                row.input.shown(),
+                contender_name(row.contender).to_owned(),
+                shown(row.says.n_nodes),
+                shown(row.says.total_bytes),
+                shown(row.says.n_classes),
+                shown(compared.map(|devtools| row.says.n_classes_equal(&devtools.says) as u64)),
+            ]);
+        }
+        table
     }
 
     fn about(&self) -> String {

@@ -102,7 +102,7 @@ fn diff(binary: &Path, paths: &[PathBuf]) -> Result<Value, String> {
         .map_err(|error| format!("`{}` did not start: {error}", binary.display()))?;
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let said = String::from_utf8_lossy(&output.stderr);
-        format!("no JSON ({}): {}", output.status, said.lines().last().unwrap_or_default())
+        format!("no JSON ({}): {}", output.status, said.lines().next().unwrap_or_default())
     })
 }
 

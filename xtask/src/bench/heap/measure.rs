@@ -75,8 +75,8 @@ fn once(command: &Command, folder: &Path) -> Result<(Cost, String), String> {
     let said = fs::read(&log).map_err(unreadable)?;
     let said = String::from_utf8_lossy(&said);
     if !status.success() {
-        let end: Vec<&str> = said.lines().rev().skip(1).take(5).collect();
-        return Err(format!("`{}`: {status}: {}", spelled(command), end.join(" / ")));
+        let reason = said.lines().find(|line| line.starts_with("error")).or_else(|| said.lines().next());
+        return Err(format!("{}: {status} of `{}`", reason.unwrap_or_default(), spelled(command)));
     }
     let cpu_s = said.lines().last().and_then(cpu_seconds);
     let cpu_s = cpu_s.ok_or_else(|| format!("expected times of `{}`, found `{said}`", spelled(command)))?;

@@ -76,41 +76,48 @@ impl Peer {
         matches!(self, Self::Scan | Self::V8HeapParser | Self::DevTools | Self::Memlab)
     }
 
-    /// Installs it into `folder` unless this version is there.
+    /// Installs it into `folder` unless this version is there, and builds our driver of it, which may have changed.
     pub(super) fn install(self, folder: &Path) -> Result<(), String> {
         let (name, version, _) = self.pinned();
         let marker = folder.join(format!("{name}-{version}.installed"));
-        if marker.is_file() && self != Self::Scan {
-            return Ok(());
+        if !marker.is_file() {
+            eprintln!("installing {}", self.described());
+            self.fetch(folder)?;
+            write(&marker, "")?;
         }
-        eprintln!("installing {}", self.described());
         match self {
-            Self::Scan | Self::V8HeapParser => build_rust(folder)?,
-            Self::DevTools => install_devtools(folder, version)?,
-            Self::Memlab => {
-                npm(folder, &[&format!("memlab@{version}"), &format!("@memlab/heap-analysis@{version}")])?;
-            }
+            Self::Scan | Self::V8HeapParser => build_rust(folder),
+            Self::DevTools => bundle_devtools(&folder.join("npm")),
+            Self::Memlab => write(&folder.join("npm/memlab.cjs"), MEMLAB),
+            Self::HprofSlurp | Self::HprofAnalyzer => Ok(()),
+        }
+    }
+
+    /// Has its package manager bring it.
+    fn fetch(self, folder: &Path) -> Result<(), String> {
+        let (name, version, _) = self.pinned();
+        let package = format!("{name}@{version}");
+        match self {
+            // Cargo fetches it when it builds the driver.
+            Self::Scan | Self::V8HeapParser => Ok(()),
+            Self::DevTools => npm(folder, &[&package, ESBUILD]),
+            Self::Memlab => npm(folder, &[&package, &format!("@memlab/heap-analysis@{version}")]),
             Self::HprofSlurp | Self::HprofAnalyzer => {
                 let mut command = Command::new("cargo");
                 command.args(["install", "--quiet", "--locked", "--root"]).arg(folder.join("cargo"));
                 command.env("CARGO_TARGET_DIR", folder.join("cargo-build"));
-                done(command.arg(format!("{name}@{version}")))?;
+                done(command.arg(package))
             }
         }
-        write(&marker, "")
     }
 
     /// How it is asked; none where it does not do that. `out`: where a copy goes.
-    pub(super) fn command(self, folder: &Path, task: Task, file: &Path, out: &Path) -> Result<Option<Command>, String> {
+    pub(super) fn command(self, folder: &Path, task: Task, file: &Path, out: &Path) -> Option<Command> {
         let mut command = match (self, task) {
             (Self::Scan, Task::Analyze) => Command::new(rust_binary(folder, "scan")),
             (Self::V8HeapParser, Task::Analyze) => Command::new(rust_binary(folder, "v8_heap_parser")),
             (Self::DevTools, Task::Analyze) => node(&folder.join("npm/devtools.bundle.mjs")),
-            (Self::Memlab, Task::Analyze) => {
-                let program = folder.join("npm/memlab.cjs");
-                write(&program, MEMLAB)?;
-                node(&program)
-            }
+            (Self::Memlab, Task::Analyze) => node(&folder.join("npm/memlab.cjs")),
             (Self::HprofSlurp, Task::Histogram) => Command::new(folder.join("cargo/bin/hprof-slurp")),
             (Self::HprofAnalyzer, Task::Analyze) => {
                 let mut command = Command::new(folder.join("cargo/bin/hprof-analyzer"));
@@ -120,12 +127,12 @@ impl Peer {
             (Self::HprofAnalyzer, Task::Redact) => {
                 let mut command = Command::new(folder.join("cargo/bin/hprof-analyzer"));
                 command.arg("redact").arg(file).arg(out);
-                return Ok(Some(command));
+                return Some(command);
             }
-            _ => return Ok(None),
+            _ => return None,
         };
         command.arg(file);
-        Ok(Some(command))
+        Some(command)
     }
 }
 
@@ -148,9 +155,7 @@ fn npm(folder: &Path, packages: &[&str]) -> Result<(), String> {
 }
 
 /// The engine's sources and our driver in one file.
-fn install_devtools(folder: &Path, version: &str) -> Result<(), String> {
-    npm(folder, &[&format!("chrome-devtools-frontend@{version}"), ESBUILD])?;
-    let folder = folder.join("npm");
+fn bundle_devtools(folder: &Path) -> Result<(), String> {
     write(&folder.join("node_modules/chrome-devtools-frontend/front_end/core/i18n/locales.js"), LOCALES)?;
     write(&folder.join("devtools.mjs"), DEVTOOLS)?;
     let mut command = Command::new(folder.join("node_modules/.bin/esbuild"));
@@ -205,7 +210,7 @@ mod tests {
     #[test]
     fn a_peer_is_asked_only_for_what_it_does() {
         let asked = |peer: Peer, task| {
-            let command = peer.command(Path::new("p"), task, Path::new("f"), Path::new("o")).unwrap()?;
+            let command = peer.command(Path::new("p"), task, Path::new("f"), Path::new("o"))?;
             Some(crate::process::spelled(&command))
         };
         assert_eq!(asked(Peer::HprofSlurp, Task::Histogram).as_deref(), Some("p/cargo/bin/hprof-slurp f"));

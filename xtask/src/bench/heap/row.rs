@@ -60,12 +60,14 @@ pub(super) struct Row {
     pub(super) says: Says,
 }
 
-/// The totals that a contender printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a contender printed of the capture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Says {
     pub(super) n_nodes: Option<u64>,
     pub(super) total_bytes: Option<u64>,
     pub(super) n_classes: Option<u64>,
+    /// Name, count, own bytes and retained bytes of each class, in order; empty where they were not printed.
+    pub(super) classes: Vec<(String, u64, u64, u64)>,
 }
 
 impl Says {
@@ -75,15 +77,26 @@ impl Says {
         let last = printed.trim_end().lines().last().and_then(|line| line.get(line.find('{')?..)).unwrap_or_default();
         let value = serde_json::from_str::<Value>(printed).or_else(|_| serde_json::from_str(last));
         let Ok(value) = value else { return Self::default() };
-        let n_classes =
-            value["classes"].as_array().map_or_else(|| value["classes"].as_u64(), |all| Some(all.len() as u64));
         let either = |ours: &str, theirs: &str| value[ours].as_u64().or_else(|| value["overview"][theirs].as_u64());
+        let mut classes: Vec<_> = value["classes"].as_array().into_iter().flatten().filter_map(class).collect();
+        classes.sort_unstable();
         Self {
             n_nodes: either("nodes", "total_objects"),
             total_bytes: either("total_bytes", "total_shallow"),
-            n_classes,
+            n_classes: value["classes"].as_array().map(|all| all.len() as u64).or_else(|| value["classes"].as_u64()),
+            classes,
         }
     }
+
+    /// How many of the other's classes are here with the same count, own and retained bytes.
+    pub(super) fn n_classes_equal(&self, other: &Self) -> usize {
+        other.classes.iter().filter(|class| self.classes.binary_search(class).is_ok()).count()
+    }
+}
+
+fn class(value: &Value) -> Option<(String, u64, u64, u64)> {
+    let number = |field: &str| value[field].as_u64();
+    Some((value["name"].as_str()?.to_owned(), number("count")?, number("self_bytes")?, number("retained_bytes")?))
 }
 
 impl Row {
@@ -185,6 +198,8 @@ fn seconds(row: &Row, what: &str, max: f64, measured: f64) -> Goal {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn row(format: Format, n_bytes: u64, task: Task, contender: Contender, cpu_s: f64) -> Row {
@@ -239,9 +254,20 @@ mod tests {
     fn totals_are_read_from_either_answer() {
         let ours = r#"{"nodes":3,"total_bytes":9,"classes":[{},{}],"suspects":[]}"#;
         let driver = r#"{"nodes":3,"total_bytes":9,"root_retained_bytes":9,"classes":2}"#;
-        let expected = Says { n_nodes: Some(3), total_bytes: Some(9), n_classes: Some(2) };
+        let expected = Says { n_nodes: Some(3), total_bytes: Some(9), n_classes: Some(2), classes: Vec::new() };
         let after_progress = format!("parsing\n\u{1b}[K{driver}\n");
-        assert_eq!([ours, driver, &after_progress].map(Says::read), [expected; 3]);
+        assert_eq!([ours, driver, &after_progress].map(Says::read), [(); 3].map(|()| expected.clone()));
         assert_eq!(Says::read("a report for people"), Says::default());
+    }
+
+    #[test]
+    fn classes_are_equal_in_all_figures_or_not_at_all() {
+        let says = |map: u64| {
+            let class = |name: &str, retained: u64| json!({"name": name, "count": 1, "self_bytes": 8, "retained_bytes": retained});
+            Says::read(&json!({"classes": [class("Map", map), class("Array", 9)]}).to_string())
+        };
+        assert_eq!(says(20).n_classes_equal(&says(20)), 2);
+        assert_eq!(says(20).n_classes_equal(&says(21)), 1);
+        assert_eq!(says(20).n_classes_equal(&Says::default()), 0);
     }
 }

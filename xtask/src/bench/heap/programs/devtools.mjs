@@ -30,7 +30,9 @@ async function main(file) {
     nodes: snapshot.nodeCount,
     total_bytes: snapshot.totalSize,
     root_retained_bytes: root.retainedSize(),
-    classes: aggregates.length,
+    classes: aggregates.map((aggregate) => ({
+      name: aggregate.name, count: aggregate.count, self_bytes: aggregate.self, retained_bytes: aggregate.maxRet,
+    })),
   })}\n`);
   await second.terminate();
   process.exit(0);
