@@ -9,6 +9,9 @@ const COUNT_GROWTH_SHARE: u64 = 20;
 /// A step counts as growth from this part of a mean step on.
 const STEP_SHARE_MIN: f64 = 0.1;
 
+/// A type must grow in all by this part of what it grows in one place, else it came there from elsewhere.
+const MOVED_SHARE: f64 = 0.5;
+
 /// One place of accumulation.
 #[derive(Clone, Debug)]
 pub(crate) struct Accumulation {
@@ -54,7 +57,8 @@ pub(crate) fn accumulations(shapes: &Shapes, tallies: &[Tally], bytes_min: i64) 
         let bytes: Vec<u64> = tallies
             .iter()
             .map(|tally| {
-                let below: u64 = staying.iter().map(|&child| tally.retained[child as usize]).sum();
+                let of_child = |&child: &u32| tally.retained[child as usize];
+                let below = staying.iter().map(of_child).fold(0_u64, u64::saturating_add);
                 tally.retained[at as usize].saturating_sub(below)
             })
             .collect();
@@ -62,10 +66,30 @@ pub(crate) fn accumulations(shapes: &Shapes, tallies: &[Tally], bytes_min: i64) 
         let own = last.self_bytes[at as usize] as i64 - first.self_bytes[at as usize] as i64;
         let elements = elements.filter(|&child| growth(child) >= own);
         let accumulation = Accumulation { at, elements, bytes };
-        if accumulation.growth() >= bytes_min {
+        if accumulation.growth() >= bytes_min && !moved(shapes, tallies, &accumulation) {
             found.push(accumulation);
         }
         holders.extend(staying.into_iter().filter(|&child| growth(child) >= bytes_min));
     }
     found
+}
+
+/// Whether objects are only held in another way than before: there are not that many more of their type, or bytes of it, in all.
+///
+/// A thread that happens to look at a cache while the capture is taken holds it too, and what it holds is then held by none alone.
+fn moved(shapes: &Shapes, tallies: &[Tally], place: &Accumulation) -> bool {
+    let shape = place.elements.unwrap_or(place.at);
+    let of = shapes.shapes[shape as usize].of;
+    let growth = |part: fn(&Tally) -> &[u64], shapes_of: &dyn Fn(usize) -> bool| {
+        let sum = |tally: &Tally| {
+            let numbers = part(tally).iter().enumerate().filter(|(index, _)| shapes_of(*index));
+            numbers.fold(0_u64, |sum, (_, number)| sum.saturating_add(*number)) as i64
+        };
+        tallies.last().map_or(0, sum) - tallies.first().map_or(0, sum)
+    };
+    let of_type = |index: usize| shapes.shapes[index].of == of;
+    let here = |index: usize| index == shape as usize;
+    let part: fn(&Tally) -> &[u64] =
+        if place.elements.is_some() { |tally| &tally.count } else { |tally| &tally.self_bytes };
+    (growth(part, &of_type) as f64) < MOVED_SHARE * growth(part, &here) as f64
 }

@@ -105,7 +105,7 @@ pub fn diff<'a>(captures: &[&'a [u8]], progress: &(dyn Fn(usize, Phase) + Sync))
     progress(n - 1, Phase::Suspects);
     tallies.iter_mut().for_each(|tally| shapes.add_up(tally));
     let growth_bytes = totals[n - 1].total_bytes as i64 - totals[0].total_bytes as i64;
-    let findings = findings(&last, &shapes, &tallies, growth_bytes);
+    let findings = findings(&last, &shapes, &tallies);
     Ok(Diff { format: formats, captures: totals, growth_bytes, findings, classes, last })
 }
 
@@ -122,8 +122,10 @@ fn formats_of(captures: &[&[u8]]) -> Result<Format, DiffError> {
 }
 
 /// The suspects: places with a part of the growth that matters, those that grew in every step first, then by bytes.
-fn findings(last: &Heap<'_>, shapes: &Shapes, tallies: &[Tally], growth_bytes: i64) -> Vec<Finding> {
-    let total = last.total_bytes() as f64;
+fn findings(last: &Heap<'_>, shapes: &Shapes, tallies: &[Tally]) -> Vec<Finding> {
+    let of_root = |tally: &Tally| tally.retained.first().copied().unwrap_or(0);
+    let total = tallies.last().map_or(0, of_root) as f64;
+    let growth_bytes = total as i64 - tallies.first().map_or(0, of_root) as i64;
     let bytes_min = ((growth_bytes as f64 * SHARE_MIN) as i64).max(GROWTH_MIN);
     let mut places = accumulations(shapes, tallies, bytes_min);
     places.retain(|place| place.growth() as f64 >= total * HEAP_SHARE_MIN * SHARE_MIN);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use leakscope_model::{Location, PathStep};
 
+use crate::contents::DuplicateString;
 use crate::error::HeapError;
 use crate::graph::{Graph, Sizes};
 use crate::{hprof, v8};
@@ -164,6 +165,14 @@ pub(crate) trait Detail: Send + Sync {
     fn location(&self, node: u32) -> Option<Location>;
     /// Whether one of the edges from `from` to `to`, of which there is one at least, keeps `to` alive.
     fn retains(&self, graph: &Graph, from: u32, to: u32) -> bool;
+    /// Texts that several strings have, most bytes first, at most `max`.
+    fn duplicates(&self, self_bytes: &Sizes, max: usize) -> Vec<DuplicateString>;
+    /// Whether nodes of a class of this name may be collections.
+    fn may_be_collection(&self, class: &str) -> bool;
+    /// Entries of a collection, and places for entries where the capture shows them.
+    fn entries(&self, graph: &Graph, node: u32) -> Option<(u64, Option<u64>)>;
+    /// Bytes outside of the heap that live as long as the node, which its own bytes do not count.
+    fn outside_bytes(&self, node: u32) -> u64;
     /// A number for the type of a node where its class says too little: one function of many, one class of all `Class` objects. The
     /// same number means the same [`Detail::name`].
     fn finer_type(&self, node: u32) -> Option<u32>;

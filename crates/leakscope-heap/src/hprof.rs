@@ -6,6 +6,7 @@
 
 mod bytes;
 mod classes;
+mod contents;
 mod describe;
 mod detail;
 mod dump;

@@ -70,6 +70,15 @@ pub(crate) fn judge(scene: &Scene<'_, '_>) -> Verdict {
             "keep the handle and clear it when its owner ends",
         );
     }
+    if let Some(thread) = scene.element.filter(|_| scene.element_name.ends_with("Thread")) {
+        let name = scene.heap.name(thread);
+        let name = name.split_once(' ').map_or(element.as_str(), |(_, name)| name);
+        return say(
+            "thread",
+            format!("threads like {name} never end"),
+            "find what they wait for, and end it after a deadline",
+        );
+    }
     if names.iter().any(|name| name.contains("ThreadLocalMap") || name.starts_with("java.lang.ThreadLocal")) {
         return say(
             "thread-local",

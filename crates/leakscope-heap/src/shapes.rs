@@ -46,7 +46,7 @@ pub(crate) struct Shape {
 /// What one capture has of each shape.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    /// Own bytes.
+    /// Own bytes, with those outside of the heap that live as long.
     pub(crate) self_bytes: Vec<u64>,
     /// Objects.
     pub(crate) count: Vec<u64>,
@@ -80,6 +80,7 @@ impl Shapes {
         let none = self.symbol("");
         let mut recent = vec![((u32::MAX, 0, 0), 0_u32); RECENT];
         let mut shape_of = vec![u32::MAX; heap.n_nodes()];
+        let outside: Vec<bool> = heap.classes.iter().map(|class| class.name == "java.nio.DirectByteBuffer").collect();
         let mut tally = Tally::default();
         for node in heap.parents_first() {
             let of = types.of_node(self, heap, node);
@@ -99,7 +100,9 @@ impl Shapes {
                 slot.1
             };
             shape_of[node as usize] = shape;
-            tally.add(shape, heap, Node(node));
+            let is_outside = outside[heap.class_of[node as usize] as usize];
+            let bytes = heap.self_bytes(Node(node)) + if is_outside { heap.detail.outside_bytes(node) } else { 0 };
+            tally.add(shape, heap, Node(node), bytes);
         }
         tally.resize(self.shapes.len());
         tally
@@ -166,12 +169,12 @@ impl Tally {
         self.biggest.resize(n, None);
     }
 
-    fn add(&mut self, shape: u32, heap: &Heap<'_>, node: Node) {
+    fn add(&mut self, shape: u32, heap: &Heap<'_>, node: Node, bytes: u64) {
         let shape = shape as usize;
         if shape >= self.count.len() {
             self.resize(shape + 1);
         }
-        self.self_bytes[shape] = self.self_bytes[shape].saturating_add(heap.self_bytes(node));
+        self.self_bytes[shape] = self.self_bytes[shape].saturating_add(bytes);
         self.count[shape] += 1;
         let biggest = &mut self.biggest[shape];
         if biggest.is_none_or(|found| heap.retained_bytes(found) < heap.retained_bytes(node)) {

@@ -222,27 +222,27 @@ pub(crate) fn place_of(heap: &Heap<'_>, node: Node) -> Option<Location> {
     referred
 }
 
-/// The place and the name of the function, among those held beside the variable on the way, that shares most words of its name with
-/// the variable's; none where two fit alike.
+/// The place and the name of the function, among those of the scope whose variable is on the way, that shares most of the words of its
+/// name with the variable's; none where two fit alike.
 pub(crate) fn place_by_name(heap: &Heap<'_>, way: &[Step]) -> Option<(Location, String)> {
     let is_variable = |step: &&Step| step.holds.as_ref().is_some_and(|edge| edge.kind == EdgeKind::Variable);
-    let step = way.iter().rev().find(is_variable)?;
-    let variable = words(&step.holds.as_ref()?.name.to_string());
-    let mut best: Vec<(usize, Node)> = Vec::new();
-    for edge in heap.edges(step.node).into_iter().filter(|edge| edge.kind == EdgeKind::Variable) {
-        let shared: usize = words(&edge.name.to_string()).intersection(&variable).map(String::len).sum();
-        let own = heap.location(edge.to).is_some_and(|place| is_programs_own(&place));
-        if shared > 0
-            && own
-            && heap.name(edge.to).ends_with("()")
-            && best.first().is_none_or(|&(most, _)| shared >= most)
-        {
-            best.retain(|&(most, _)| most == shared);
-            best.push((shared, edge.to));
+    let scope = way.iter().rev().find(is_variable)?;
+    let variable = words(&scope.holds.as_ref()?.name.to_string());
+    let mut best: Vec<(usize, Location, String)> = Vec::new();
+    for function in heap.nodes().filter(|function| heap.graph.targets(function.0).contains(&scope.node.0)) {
+        let Some(place) = heap.location(function).filter(is_programs_own) else { continue };
+        let name = heap.name(function);
+        let shared: usize = words(&name).intersection(&variable).map(String::len).sum();
+        let known = best.iter().any(|(_, found, _)| *found == place);
+        if shared > 0 && !known && name.ends_with("()") && best.first().is_none_or(|(most, ..)| shared >= *most) {
+            best.retain(|(most, ..)| *most == shared);
+            best.push((shared, place, name));
         }
     }
-    let &[(_, function)] = &best[..] else { return None };
-    Some((heap.location(function)?, heap.name(function)))
+    match best.pop() {
+        Some((_, place, name)) if best.is_empty() => Some((place, name)),
+        _ => None,
+    }
 }
 
 /// The words of a name in camel or snake case, in lower case, without the `s` of a plural; those that say something.

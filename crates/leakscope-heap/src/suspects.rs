@@ -1,5 +1,6 @@
 //! Suspects: places of accumulation with all that a person needs to act, in one capture or over several.
 
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use leakscope_model::{Location, Suspect};
@@ -13,6 +14,10 @@ use crate::story::{self, Step};
 
 /// Part of the heap that must hang on one place for it to be a suspect of a single capture.
 const SHARE_MIN: f64 = 0.05;
+/// Objects whose names are compared to find a typical one.
+const ALIKE_MAX: usize = 2_000;
+/// From this part of a shape's bytes on, one object is the shape.
+const BIGGEST_SHARE: f64 = 0.5;
 /// Objects that must hang there.
 const COUNT_MIN: u64 = 10;
 /// Objects for each holder: below, it is no accumulation.
@@ -39,7 +44,7 @@ impl Heap<'_> {
         let mut tally = shapes.tally(self);
         shapes.add_up(&mut tally);
         let total = tally.retained.first().copied().unwrap_or(0).max(1);
-        let mut places = crowded(&shapes, &tally, (total as f64 * SHARE_MIN) as u64);
+        let mut places = self.crowded(&shapes, &tally, (total as f64 * SHARE_MIN) as u64);
         places.sort_by_key(|place| std::cmp::Reverse(place.bytes[0]));
         let evidence = |place| {
             let counts = vec![counted(place, &tally)];
@@ -47,30 +52,35 @@ impl Heap<'_> {
         };
         places.iter().map(evidence).filter_map(|evidence| finding(self, &evidence)).take(max).collect()
     }
+
+    /// Holders with many objects of a shape below them that retain `bytes_min` at least.
+    fn crowded(&self, shapes: &Shapes, tally: &Tally, bytes_min: u64) -> Vec<Accumulation> {
+        let children = shapes.children();
+        let (retained, count) = (|shape: u32| tally.retained[shape as usize], |shape: u32| tally.count[shape as usize]);
+        // Where one of many retains most, the others do not matter; it is a holder itself.
+        let is_one = |shape: u32| {
+            let biggest = tally.biggest[shape as usize].map_or(0, |node| self.retained_bytes(node));
+            biggest as f64 > BIGGEST_SHARE * retained(shape) as f64 && !repeats(shapes, shape, tally)
+        };
+        let mut found = Vec::new();
+        let mut holders = vec![0_u32];
+        while let Some(at) = holders.pop() {
+            let many = |child: u32| count(child) >= COUNT_MIN.max(FAN_OUT_MIN * count(at)) && !is_one(child);
+            let (crowds, few): (Vec<u32>, Vec<u32>) = children[at as usize].iter().partition(|&&child| many(child));
+            let bytes = crowds.iter().fold(0_u64, |sum, &child| sum.saturating_add(retained(child)));
+            let elements = crowds.iter().copied().max_by_key(|&child| retained(child));
+            if elements.is_some() && bytes >= bytes_min && at != 0 {
+                found.push(Accumulation { at, elements, bytes: vec![bytes] });
+            }
+            holders.extend(few.into_iter().filter(|&child| retained(child) >= bytes_min));
+        }
+        found
+    }
 }
 
 /// Objects of the shape that accumulates.
 pub(crate) fn counted(place: &Accumulation, tally: &Tally) -> u64 {
     place.elements.map_or(1, |elements| tally.count.get(elements as usize).copied().unwrap_or(0))
-}
-
-/// Holders with many objects of a shape below them that retain `bytes_min` at least.
-fn crowded(shapes: &Shapes, tally: &Tally, bytes_min: u64) -> Vec<Accumulation> {
-    let children = shapes.children();
-    let (retained, count) = (|shape: u32| tally.retained[shape as usize], |shape: u32| tally.count[shape as usize]);
-    let mut found = Vec::new();
-    let mut holders = vec![0_u32];
-    while let Some(at) = holders.pop() {
-        let many = |child: u32| count(child) >= COUNT_MIN.max(FAN_OUT_MIN * count(at));
-        let (crowds, few): (Vec<u32>, Vec<u32>) = children[at as usize].iter().partition(|&&child| many(child));
-        let bytes: u64 = crowds.iter().map(|&child| retained(child)).sum();
-        let elements = crowds.iter().copied().max_by_key(|&child| retained(child));
-        if elements.is_some() && bytes >= bytes_min && at != 0 {
-            found.push(Accumulation { at, elements, bytes: vec![bytes] });
-        }
-        holders.extend(few.into_iter().filter(|&child| retained(child) >= bytes_min));
-    }
-    found
 }
 
 /// The suspect of one place; none where only the engine's own things accumulate.
@@ -134,7 +144,25 @@ fn example(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<(Node, Option<Nod
     while chained(holder, element) {
         (element, holder) = (holder, heap.dominator(holder)?);
     }
-    Some((holder, Some(entry(heap, element))))
+    Some((holder, Some(entry(heap, typical(heap, holder, element)))))
+}
+
+/// One of the objects like `element` that `holder` dominates whose name most of them have, digits apart.
+fn typical(heap: &Heap<'_>, holder: Node, element: Node) -> Node {
+    if heap.text(element, 1).is_some() {
+        return element;
+    }
+    let like = |node: &u32| {
+        heap.dominators[*node as usize] == holder.0
+            && heap.class_of[*node as usize] == heap.class_of[element.0 as usize]
+    };
+    let mut by_name: BTreeMap<String, Vec<Node>> = BTreeMap::new();
+    for node in (0..heap.n_nodes() as u32).filter(like).take(ALIKE_MAX).map(Node) {
+        let name = heap.name(node).chars().filter(|char| !char.is_ascii_digit()).collect();
+        by_name.entry(name).or_default().push(node);
+    }
+    let most = by_name.into_values().max_by_key(Vec::len).unwrap_or_default();
+    most.into_iter().max_by_key(|&node| heap.retained_bytes(node)).unwrap_or(element)
 }
 
 /// What an entry of a collection is about: its value.

@@ -14,6 +14,7 @@ mod redact;
 mod retention;
 mod snapshot;
 mod strings;
+mod tables;
 
 use crate::dominators::dominators;
 use crate::error::HeapError;

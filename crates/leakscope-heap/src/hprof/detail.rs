@@ -2,12 +2,13 @@
 
 use leakscope_model::Location;
 
-use crate::graph::Graph;
+use crate::contents::DuplicateString;
+use crate::graph::{Graph, Sizes};
 use crate::heap::{Detail, Edge, EdgeKind, EdgeName, Node};
 use crate::hprof::dump::{Dump, Record, Value, elements_of};
-use crate::hprof::holds;
 use crate::hprof::records::RootKind;
 use crate::hprof::roots::{ClassLink, ROOT, Way, class_links};
+use crate::hprof::{contents, holds};
 
 /// Characters of a string that are its name.
 const NAME_CHARS: usize = 80;
@@ -23,6 +24,9 @@ const BOXES: [&str; 8] = [
     "java.lang.Long",
     "java.lang.Short",
 ];
+
+/// A buffer outside of the heap, which lives as long as this object.
+const DIRECT_BUFFER: &str = "java.nio.DirectByteBuffer";
 
 impl Detail for Dump<'_> {
     fn id(&self, node: u32) -> u64 {
@@ -80,6 +84,31 @@ impl Detail for Dump<'_> {
     fn retains(&self, _graph: &Graph, _from: u32, _to: u32) -> bool {
         // Edges that do not are not in the graph.
         true
+    }
+
+    fn duplicates(&self, self_bytes: &Sizes, max: usize) -> Vec<DuplicateString> {
+        self.duplicate_texts(self_bytes, max)
+    }
+
+    fn may_be_collection(&self, class: &str) -> bool {
+        contents::may_be_collection(class)
+    }
+
+    fn entries(&self, _graph: &Graph, node: u32) -> Option<(u64, Option<u64>)> {
+        self.entries_of(node)
+    }
+
+    fn outside_bytes(&self, node: u32) -> u64 {
+        match self.record(node) {
+            // A view on another buffer has its bytes from there.
+            Some(record @ Record::Instance { class, .. })
+                if self.classes.infos[class as usize].name == DIRECT_BUFFER
+                    && self.referred(&record, "att").is_none() =>
+            {
+                self.whole(&record, "capacity").and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
+            }
+            _ => 0,
+        }
     }
 
     fn finer_type(&self, node: u32) -> Option<u32> {

@@ -3,10 +3,12 @@
 use leakscope_model::Location;
 use rustc_hash::FxHashMap;
 
-use crate::graph::{Bits, Graph};
+use crate::contents::{DuplicateString, duplicates_of};
+use crate::graph::{Bits, Graph, Sizes};
 use crate::heap::{Detail, Edge, EdgeKind, EdgeName, Node};
 
 use super::snapshot::{Link, NodeKind, Site, Snapshot};
+use super::tables::TableNames;
 
 /// Properties of an object whose names are taken for names.
 const PROPERTIES_MAX: usize = 100;
@@ -23,12 +25,14 @@ pub(crate) struct Described<'a> {
     scripts: Scripts,
     /// Both parts of each concatenated string.
     parts: FxHashMap<u32, (u32, u32)>,
+    tables: TableNames,
 }
 
 impl<'a> Described<'a> {
     pub(super) fn new(snapshot: Snapshot<'a>, graph: &Graph, detached: Bits, scripts: Scripts) -> Self {
         let parts = concatenated(&snapshot, graph);
-        Self { snapshot, detached, scripts, parts }
+        let tables = TableNames::of(&snapshot);
+        Self { snapshot, detached, scripts, parts, tables }
     }
 
     /// The text of a string, put together from its parts, cut at `max` characters.
@@ -72,7 +76,7 @@ fn concatenated(snapshot: &Snapshot<'_>, graph: &Graph) -> FxHashMap<u32, (u32, 
 }
 
 /// The target of the internal edge of `node` with this name.
-fn target_of(snapshot: &Snapshot<'_>, graph: &Graph, node: u32, name: Option<u32>) -> Option<u32> {
+pub(super) fn target_of(snapshot: &Snapshot<'_>, graph: &Graph, node: u32, name: Option<u32>) -> Option<u32> {
     let name = name?;
     let mut edges = graph.first.range(node as usize);
     let is_it = |&edge: &usize| {
@@ -144,6 +148,30 @@ impl Detail for Described<'_> {
     fn retains(&self, graph: &Graph, from: u32, to: u32) -> bool {
         let mut edges = graph.first.range(from as usize);
         edges.any(|edge| graph.targets[edge] == to && !self.snapshot.edge_words[edge].is_weak())
+    }
+
+    fn duplicates(&self, self_bytes: &Sizes, max: usize) -> Vec<DuplicateString> {
+        let mut counts = vec![(0_u64, 0_u64); self.snapshot.strings.len()];
+        for node in (0..self.snapshot.n_nodes() as u32).filter(|&node| self.snapshot.kind(node) == NodeKind::Text) {
+            let (count, bytes) = &mut counts[self.snapshot.names[node as usize] as usize];
+            *count += 1;
+            *bytes = bytes.saturating_add(self_bytes.get(node));
+        }
+        let strings = counts.into_iter().enumerate().map(|(index, (count, bytes))| (index as u64, count, bytes));
+        duplicates_of(strings, max, |index| self.snapshot.strings.text(index as u32))
+    }
+
+    fn may_be_collection(&self, class: &str) -> bool {
+        matches!(class, "Array" | "Map" | "Set" | "WeakMap" | "WeakSet")
+    }
+
+    fn entries(&self, graph: &Graph, node: u32) -> Option<(u64, Option<u64>)> {
+        self.tables.entries(&self.snapshot, graph, node)
+    }
+
+    fn outside_bytes(&self, _node: u32) -> u64 {
+        // V8 writes them as nodes of their own.
+        0
     }
 
     fn finer_type(&self, node: u32) -> Option<u32> {

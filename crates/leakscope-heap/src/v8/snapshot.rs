@@ -286,6 +286,12 @@ impl Snapshot<'_> {
         self.sites.binary_search_by_key(&node, |&(node, _)| node).ok().map(|place| self.sites[place].1)
     }
 
+    /// The own bytes of a node as they stand in the file, before any were moved to its owner.
+    pub(super) fn bytes_in_file(&self, node: u32) -> u64 {
+        let place = self.layout.node.place("self_size").unwrap_or_default();
+        self.node_records.record(self.bytes, node as usize).get(place).copied().unwrap_or(0)
+    }
+
     /// The number of the allocation trace of a node, where the file has one.
     pub(super) fn trace_node(&self, node: u32) -> Option<u64> {
         let place = self.layout.node.place("trace_node_id")?;
