@@ -194,10 +194,10 @@ impl ClassTable {
         let mut kept: FxHashMap<u64, u32> = FxHashMap::default();
         let counted = |heap: &Heap<'_>, node: Node| heap.self_bytes(node) > 0;
         for node in last.nodes().filter(|&node| counted(last, node)) {
-            kept.insert(last.id(node), of_last[last.class_of[node.0 as usize] as usize]);
+            kept.insert(last.id(node), of_last[last.class_of.get(node.0) as usize]);
         }
         for node in base.nodes().filter(|&node| counted(base, node)) {
-            let class = of_base[base.class_of[node.0 as usize] as usize];
+            let class = of_base[base.class_of.get(node.0) as usize];
             match kept.entry(base.id(node)) {
                 Entry::Occupied(same) if *same.get() == class => drop(same.remove()),
                 _ => {

@@ -29,7 +29,9 @@ pub(crate) fn dominators(graph: &impl Successors, root: u32) -> Dominators {
     let (counts, leaves) = counts(graph, root);
     let walk = Walk::of(graph, root, leaves);
     let predecessors = Predecessors::of(graph, counts, &walk);
-    let Walk { nodes, parents, orders: _, leaves } = walk;
+    let Walk { nodes, parents, orders, leaves } = walk;
+    // As much memory as a quarter of what comes now.
+    drop(orders);
     let idoms = semi_nca(&nodes, parents, &predecessors);
     let mut of = vec![root; n];
     for (&node, &idom) in nodes.iter().zip(&idoms) {
@@ -54,7 +56,8 @@ pub(crate) fn dominators(graph: &impl Successors, root: u32) -> Dominators {
 
 /// How many edges lead to each node, and the nodes without successors but the root.
 fn counts(graph: &impl Successors, root: u32) -> (Vec<u32>, Bits) {
-    let mut counts = vec![0_u32; graph.n_nodes()];
+    // One more, so that each node's predecessors lie between two positions.
+    let mut counts = vec![0_u32; graph.n_nodes() + 1];
     let mut leaves = Bits::new(graph.n_nodes());
     for node in 0..graph.n_nodes() as u32 {
         let mut leaf = node != root;
@@ -138,30 +141,25 @@ struct Predecessors {
 }
 
 impl Predecessors {
-    /// `counts`: how many edges lead to each node.
+    /// `counts`: how many edges lead to each node, and one 0 more.
     fn of(graph: &impl Successors, mut counts: Vec<u32>, walk: &Walk) -> Self {
-        let n = graph.n_nodes();
         // One predecessor is the parent, which the walk knows; of leaves it does not.
-        let needed = |node: usize, count: u32| count > 1 || walk.leaves.get(node as u32);
-        let mut first = Offsets::with_capacity(n + 1);
-        let mut end = 0;
-        first.push(0);
+        let mut needed = Bits::new(counts.len());
+        let mut n_needed = 0;
         for (node, count) in counts.iter_mut().enumerate() {
-            if !needed(node, *count) {
+            if *count > 1 || *count > 0 && walk.leaves.get(node as u32) {
+                needed.set(node as u32);
+                n_needed += *count as usize;
+            } else {
                 *count = 0;
             }
-            end += *count as usize;
-            first.push(end);
         }
+        let mut first = Offsets::ends(counts);
         // Edges from what is not reached leave gaps.
-        let mut orders = vec![NONE; end];
+        let mut orders = vec![NONE; n_needed];
         for (node, &order) in walk.orders.iter().enumerate().filter(|&(_, &order)| order != NONE) {
-            for target in graph.successors(node as u32) {
-                let left = &mut counts[target as usize];
-                if *left > 0 {
-                    *left -= 1;
-                    orders[first.get(target as usize) + *left as usize] = order;
-                }
+            for target in graph.successors(node as u32).filter(|&target| needed.get(target)) {
+                orders[first.retreat(target as usize)] = order;
             }
         }
         Self { first, orders }

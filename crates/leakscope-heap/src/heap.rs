@@ -1,12 +1,14 @@
 //! One analysed capture, and the questions that can be asked of it.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use leakscope_model::{Location, PathStep};
 
 use crate::contents::DuplicateString;
 use crate::error::HeapError;
-use crate::graph::{Graph, Sizes};
+use crate::distances::distances;
+use crate::graph::{ClassOf, Graph, Sizes};
 use crate::{hprof, v8};
 
 /// A node of one capture: its place in the graph, not its identity. See [`Heap::id`].
@@ -192,13 +194,14 @@ pub struct Heap<'a> {
     /// Of each node, after what is owned by another was added to its owner.
     pub(crate) self_bytes: Sizes,
     /// Index into `classes` of each node.
-    pub(crate) class_of: Vec<u32>,
+    pub(crate) class_of: ClassOf,
     pub(crate) classes: Vec<Class>,
     /// The immediate dominator of each node; the root's is itself.
     pub(crate) dominators: Vec<u32>,
     pub(crate) retained: Sizes,
     /// Least number of strong references from a root; [`Heap::UNREACHED`] where there is no way.
-    pub(crate) distances: Vec<u32>,
+    /// Found when first asked for where a format has no rules of its own for them.
+    pub(crate) distances: OnceLock<Vec<u32>>,
     pub(crate) detail: Box<dyn Detail + 'a>,
     /// What V8's plain objects were called by; empty for other formats.
     pub(crate) interfaces: Vec<v8::Interface>,
@@ -316,7 +319,7 @@ impl Heap<'_> {
 
     /// Its type.
     pub fn class(&self, node: Node) -> &Class {
-        &self.classes[self.class_of[node.0 as usize] as usize]
+        &self.classes[self.class_of.get(node.0) as usize]
     }
 
     /// All types, in no order that means something.
@@ -341,7 +344,8 @@ impl Heap<'_> {
 
     /// Least number of strong references from a root; none where no way leads to it.
     pub fn distance(&self, node: Node) -> Option<u32> {
-        Some(self.distances[node.0 as usize]).filter(|distance| *distance != Self::UNREACHED)
+        let distances = self.distances.get_or_init(|| distances(&self.graph, self.root));
+        Some(distances[node.0 as usize]).filter(|distance| *distance != Self::UNREACHED)
     }
 
     /// Where a function, or the class of an object, is declared.

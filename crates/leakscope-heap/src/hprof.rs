@@ -25,7 +25,9 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use crate::dominators::dominators;
+use std::sync::OnceLock;
+
+use crate::dominators::{Dominators, dominators};
 use crate::error::HeapError;
 use crate::graph::{Bits, Graph, Successors};
 use crate::heap::{Class, Format, Heap, Phase};
@@ -76,9 +78,11 @@ pub(crate) fn analyse<'a>(bytes: &'a [u8], progress: &(dyn Fn(Phase) + Sync)) ->
     let (class_of, self_bytes) = describe::describe(bytes, &outline, &survey, &classes);
     let mut all = describe::histogram(&survey, &classes);
     let retained = retained(&dominators, &self_bytes);
-    let dominators = dominators.of;
-    class_retained(&mut all, &class_of, &self_bytes, &retained, &DominatorTree::of(&dominators, ROOT), ROOT);
-    let distances = distances(&graph);
+    let self_bytes = self_bytes.narrowed();
+    let Dominators { of: dominators, order } = dominators;
+    let tree = DominatorTree::in_place_of(order, &dominators, ROOT);
+    class_retained(&mut all, &class_of, &self_bytes, &retained, &tree, ROOT);
+    drop(tree);
     let Outline { frames, traces, class_serials, warnings, .. } = outline;
     let Survey { ids, spans, duplicates, .. } = survey;
     let mut class_nodes = Bits::new(graph.n_nodes());
@@ -94,7 +98,7 @@ pub(crate) fn analyse<'a>(bytes: &'a [u8], progress: &(dyn Fn(Phase) + Sync)) ->
         classes: all,
         dominators,
         retained,
-        distances,
+        distances: OnceLock::new(),
         detail: Box::new(Dump {
             strings,
             ids,
@@ -146,26 +150,4 @@ impl Successors for Holding<'_> {
     fn orphans_hold(&self) -> bool {
         false
     }
-}
-
-/// Least number of references from the root to each node.
-fn distances(graph: &Graph) -> Vec<u32> {
-    let mut distances = vec![Heap::UNREACHED; graph.n_nodes()];
-    distances[ROOT as usize] = 0;
-    let (mut ring, mut next) = (vec![ROOT], Vec::new());
-    let mut distance = 0;
-    while !ring.is_empty() {
-        distance += 1;
-        for &node in &ring {
-            for &to in graph.targets(node) {
-                if distances[to as usize] == Heap::UNREACHED {
-                    distances[to as usize] = distance;
-                    next.push(to);
-                }
-            }
-        }
-        ring.clear();
-        std::mem::swap(&mut ring, &mut next);
-    }
-    distances
 }

@@ -8,6 +8,7 @@
 mod accumulate;
 mod contents;
 mod diff;
+mod distances;
 mod dominators;
 mod error;
 mod findings;

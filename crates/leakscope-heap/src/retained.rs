@@ -1,7 +1,7 @@
 //! What would be free without a node: sums over the dominator tree.
 
 use crate::dominators::Dominators;
-use crate::graph::{Bits, Sizes};
+use crate::graph::{Bits, ClassOf, Sizes};
 use crate::heap::{Class, Node};
 use crate::tree::DominatorTree;
 
@@ -20,7 +20,7 @@ pub(crate) fn retained(dominators: &Dominators, self_bytes: &Sizes) -> Sizes {
 /// `class_of`: the class of each node. Nodes without own bytes do not count, as in Chrome DevTools.
 pub(crate) fn class_retained(
     classes: &mut [Class],
-    class_of: &[u32],
+    class_of: &ClassOf,
     self_bytes: &Sizes,
     retained: &Sizes,
     tree: &DominatorTree,
@@ -41,7 +41,7 @@ pub(crate) fn class_retained(
             }
             Step::Enter(node) => node,
         };
-        let class = class_of[node.0 as usize];
+        let class = class_of.get(node.0);
         let children = tree.children(node);
         if !open.get(class) && self_bytes.get(node.0) > 0 {
             let bytes = &mut classes[class as usize].retained_bytes;

@@ -197,7 +197,7 @@ impl TypeSymbols {
 
     fn of_node(&mut self, shapes: &mut Shapes, heap: &Heap<'_>, node: u32) -> Symbol {
         match heap.detail.finer_type(node) {
-            None => self.classes[heap.class_of[node as usize] as usize],
+            None => self.classes[heap.class_of.get(node) as usize],
             Some(number) => match self.finer.get(&number) {
                 Some(&symbol) => symbol,
                 None => {

@@ -21,6 +21,11 @@ impl DominatorTree {
 impl DominatorTree {
     /// From the immediate dominator of each node. One pass; 8 bytes a node.
     pub(crate) fn of(dominators: &[u32], root: u32) -> Self {
+        Self::in_place_of(Vec::new(), dominators, root)
+    }
+
+    /// As [`DominatorTree::of`], in the memory of `scratch`.
+    pub(crate) fn in_place_of(scratch: Vec<u32>, dominators: &[u32], root: u32) -> Self {
         let n = dominators.len();
         let mut first = vec![0_u32; n + 1];
         let below = |node: &u32| *node != root;
@@ -32,7 +37,8 @@ impl DominatorTree {
             end += *count;
             *count = end;
         }
-        let mut children = vec![0_u32; end as usize];
+        let mut children = scratch;
+        children.resize(end as usize, 0);
         for node in (0..n as u32).rev().filter(below) {
             let at = &mut first[dominators[node as usize] as usize];
             *at -= 1;

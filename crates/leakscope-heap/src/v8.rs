@@ -67,6 +67,7 @@ pub(crate) fn analyse<'a>(
     let scripts = describe::Scripts::of(&snapshot, &graph);
     let classes::Classes { of: class_of, mut classes, interfaces } =
         classes::classes(&snapshot, &graph, &self_bytes, &detached, &scripts, interfaces);
+    let class_of = class_of.into();
     let tree = DominatorTree::of(&dominators, root);
     class_retained(&mut classes, &class_of, &self_bytes, &retained, &tree, root);
     Ok(Heap {
@@ -78,7 +79,7 @@ pub(crate) fn analyse<'a>(
         classes,
         dominators,
         retained,
-        distances,
+        distances: distances.into(),
         detail: Box::new(Described::new(snapshot, &graph, detached, scripts)),
         graph,
         interfaces,

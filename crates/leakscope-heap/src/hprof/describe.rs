@@ -1,9 +1,9 @@
 //! The class and the size of each object: one pass over the pieces, after dominators are known, so that not all is in memory at once.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 
-use crate::graph::Sizes;
+use crate::graph::{ClassOf, Sizes};
 use crate::heap::Class;
 use crate::hprof::bytes::Width;
 use crate::hprof::classes::Classes;
@@ -41,12 +41,17 @@ pub(crate) fn histogram(survey: &Survey, classes: &Classes) -> Vec<Class> {
 }
 
 /// The class and the own bytes of each node.
-pub(crate) fn describe(bytes: &[u8], outline: &Outline, survey: &Survey, classes: &Classes) -> (Vec<u32>, Sizes) {
+pub(crate) fn describe(bytes: &[u8], outline: &Outline, survey: &Survey, classes: &Classes) -> (ClassOf, Sizes) {
     let n_nodes = survey.ids.len() as usize + 1;
-    let mut class_of = atomics(n_nodes);
+    let class_of = if classes.infos.len() <= usize::from(u16::MAX) {
+        // Zeroed by the system, as `atomics` are.
+        Numbers::Few(vec![0_u16; n_nodes].into_iter().map(AtomicU16::new).collect())
+    } else {
+        Numbers::Many(atomics(n_nodes))
+    };
     let mut sizes = atomics(n_nodes);
     let large = Mutex::new(Vec::new());
-    let (class_slots, size_slots) = (&class_of[..], &sizes[..]);
+    let (class_slots, size_slots) = (&class_of, &sizes[..]);
     over_pieces(bytes, outline.width, &outline.pieces, !survey.duplicates, || Describe {
         ids: &survey.ids,
         classes,
@@ -59,7 +64,7 @@ pub(crate) fn describe(bytes: &[u8], outline: &Outline, survey: &Survey, classes
     let mut large = large.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     for info in &classes.infos {
         if let Some(node) = node_of(&survey.ids, info.id).filter(|_| info.dump.is_some()) {
-            *class_of[node as usize].get_mut() = classes.mirror_class;
+            class_of.store(node, classes.mirror_class);
             *sizes[node as usize].get_mut() = info.mirror as u32;
             large.retain(|(other, _)| *other != node);
         }
@@ -68,7 +73,27 @@ pub(crate) fn describe(bytes: &[u8], outline: &Outline, survey: &Survey, classes
     for (node, size) in large {
         sizes.set(node, size);
     }
-    (class_of.into_iter().map(AtomicU32::into_inner).collect(), sizes)
+    let class_of = match class_of {
+        Numbers::Few(few) => ClassOf::Few(few.into_iter().map(AtomicU16::into_inner).collect()),
+        Numbers::Many(many) => ClassOf::Many(many.into_iter().map(AtomicU32::into_inner).collect()),
+    };
+    (class_of, sizes)
+}
+
+/// A [`ClassOf`] that tasks fill at once.
+enum Numbers {
+    Few(Vec<AtomicU16>),
+    Many(Vec<AtomicU32>),
+}
+
+impl Numbers {
+    #[inline]
+    fn store(&self, node: u32, class: u32) {
+        match self {
+            Self::Few(few) => few[node as usize].store(class as u16, Relaxed),
+            Self::Many(many) => many[node as usize].store(class, Relaxed),
+        }
+    }
 }
 
 struct Describe<'s> {
@@ -76,7 +101,7 @@ struct Describe<'s> {
     classes: &'s Classes,
     class: (u64, u32),
     width: Width,
-    class_of: &'s [AtomicU32],
+    class_of: &'s Numbers,
     sizes: &'s [AtomicU32],
     /// Objects of 4 GiB and more.
     large: &'s Mutex<Vec<(u32, u64)>>,
@@ -86,7 +111,7 @@ impl Describe<'_> {
     #[inline]
     fn set(&self, id: u64, class: u32, size: u64) {
         let Some(node) = node_of(self.ids, id) else { return };
-        self.class_of[node as usize].store(class, Relaxed);
+        self.class_of.store(node, class);
         if size < u64::from(u32::MAX) {
             self.sizes[node as usize].store(size as u32, Relaxed);
         } else if let Ok(mut large) = self.large.lock() {

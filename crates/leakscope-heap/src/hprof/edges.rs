@@ -94,7 +94,8 @@ impl Source<'_> {
     /// Where the edges of each node begin.
     fn count<const W: usize>(&self, extra: &[(u32, u32)]) -> Offsets {
         let n_nodes = self.survey.ids.len() as usize + 1;
-        let mut counts = atomics(n_nodes);
+        // One more, where the last one's edges end.
+        let mut counts = atomics(n_nodes + 1);
         over_pieces(self.strings.bytes, self.outline.width, &self.outline.pieces, !self.survey.duplicates, || Count::<
             W,
         > {
@@ -107,14 +108,7 @@ impl Source<'_> {
         for (from, _) in extra {
             *counts[*from as usize].get_mut() += 1;
         }
-        let mut first = Offsets::with_capacity(n_nodes + 1);
-        let mut sum = 0;
-        for count in counts {
-            first.push(sum);
-            sum += count.into_inner() as usize;
-        }
-        first.push(sum);
-        first
+        Offsets::starts(counts.into_iter().map(AtomicU32::into_inner).collect())
     }
 
     /// The targets of all edges; 0, which is none's, for those that are not in the dump.
