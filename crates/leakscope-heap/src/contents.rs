@@ -45,7 +45,7 @@ impl Heap<'_> {
         let of_classes: Vec<bool> =
             self.classes.iter().map(|class| self.detail.may_be_collection(&class.name)).collect();
         let mut biggest: Vec<Node> =
-            self.nodes().filter(|node| of_classes[self.class_of[node.0 as usize] as usize]).collect();
+            self.nodes().filter(|node| of_classes[self.class_of.get(node.0) as usize]).collect();
         biggest.sort_unstable_by_key(|&node| (std::cmp::Reverse(self.retained_bytes(node)), node));
         let mut collections = Vec::new();
         for &node in biggest.iter().take(COLLECTIONS_MAX) {

@@ -100,7 +100,7 @@ impl Shapes {
                 slot.1
             };
             shape_of[node as usize] = shape;
-            let is_outside = outside[heap.class_of[node as usize] as usize];
+            let is_outside = outside[heap.class_of.get(node) as usize];
             let bytes = heap.self_bytes(Node(node)) + if is_outside { heap.detail.outside_bytes(node) } else { 0 };
             tally.add(shape, heap, Node(node), bytes);
         }

@@ -154,7 +154,7 @@ fn typical(heap: &Heap<'_>, holder: Node, element: Node) -> Node {
     }
     let like = |node: &u32| {
         heap.dominators[*node as usize] == holder.0
-            && heap.class_of[*node as usize] == heap.class_of[element.0 as usize]
+            && heap.class_of.get(*node) == heap.class_of.get(element.0)
     };
     let mut by_name: BTreeMap<String, Vec<Node>> = BTreeMap::new();
     for node in (0..heap.n_nodes() as u32).filter(like).take(ALIKE_MAX).map(Node) {

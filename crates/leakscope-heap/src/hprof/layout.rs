@@ -201,10 +201,8 @@ impl Fields {
         let (eights, fours, ones, references) = match class {
             "java.lang.Class" => (2, 2, 0, 3),
             "java.lang.String" | "java.lang.InternalError" => (0, 0, 1, 0),
-            "java.lang.ClassLoader"
-            | "java.lang.Module"
-            | "java.lang.invoke.MemberName"
-            | "java.lang.invoke.ResolvedMethodName" => (1, 0, 0, 0),
+            "java.lang.ClassLoader" | "java.lang.Module" | "java.lang.invoke.MemberName" => (1, 0, 0, 0),
+            "java.lang.invoke.ResolvedMethodName" => (1, 0, 0, 1),
             "java.lang.invoke.MethodHandleNatives$CallSiteContext" => (2, 0, 0, 0),
             _ => return,
         };
