@@ -16,11 +16,19 @@ use self::peer::{Peer, Task};
 use self::row::{Contender, DiffRow, Format, Input, Row, Says, contender_name, goals};
 use super::table::{Table, load_average, machine, write_page};
 use crate::args::Args;
-use crate::process::{leakscope_binary, target_folder};
+use crate::process::{leakscope_binary, printed_by, target_folder};
 use crate::{Outcome, tree};
 
 /// Runs of each program on files that are not large; of large ones it is one.
 const RUNS: usize = 3;
+
+/// A redacted copy of ours as a program reads it.
+struct RedactedCopy {
+    of: Input,
+    reader: Contender,
+    /// Whether nodes, bytes and classes are those of the original.
+    same: bool,
+}
 
 struct Bench {
     binary: PathBuf,
@@ -31,6 +39,8 @@ struct Bench {
     scratch: PathBuf,
     n_runs: Option<usize>,
     rows: Vec<Row>,
+    /// Redacted copies, as they were read again.
+    copies: Vec<RedactedCopy>,
     /// What could not be installed or failed, a sentence each.
     left_out: Vec<String>,
 }
@@ -53,6 +63,7 @@ pub(super) fn run(mut args: Args) -> Outcome {
         scratch: scratch.join("scratch"),
         n_runs,
         rows: Vec::new(),
+        copies: Vec::new(),
         left_out: Vec::new(),
     };
     bench.install(&peers);
@@ -74,7 +85,9 @@ pub(super) fn run(mut args: Args) -> Outcome {
         let text = format!("`cargo xtask bench heap --write`\n\n{}", report.text(Table::markdown));
         write_page(&root, "heap.md", "What the analysis of a heap capture costs", &text)?;
     }
-    Ok(if goals.iter().any(Goal::missed) || !bench.left_out.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let failed =
+        goals.iter().any(Goal::missed) || !bench.left_out.is_empty() || bench.copies.iter().any(|copy| !copy.same);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn sizes(given: Option<&str>, quick: bool) -> Result<Vec<Size>, String> {
@@ -140,19 +153,42 @@ impl Bench {
         let Some(command) = command else { return Ok(()) };
         let n_bytes = file.metadata().map_err(|error| format!("`{}` not readable: {error}", file.display()))?.len();
         let n_runs = self.n_runs.unwrap_or(if size == Size::Large { 1 } else { RUNS });
-        let measured = measure::cheapest(&command, &self.scratch, n_runs);
-        // Copies are as large as what they were made of.
-        let _ = std::fs::remove_file(&out);
-        match measured {
+        match measure::cheapest(&command, &self.scratch, n_runs) {
             Err(reason) => self.leave_out(&format!("FAILED: {reason}")),
             Ok((cost, printed)) => {
-                let says = Says::read(&printed);
-                let row = Row { input: Input { format, n_bytes }, task, contender: who, cost, says };
-                eprintln!("{}  (load {})", row.cells().join("  "), load_average());
+                let load = load_average().split(' ').next().unwrap_or_default().to_owned();
+                let input = Input { format, n_bytes };
+                let row = Row { input, task, contender: who, cost, says: Says::read(&printed), load };
+                eprintln!("{}", row.cells().join("  "));
                 self.rows.push(row);
+                if task == Task::Redact && who.is_none() && size != Size::Large {
+                    self.read_copy(input, &out);
+                }
             }
         }
+        // Copies are as large as what they were made of.
+        let _ = std::fs::remove_file(&out);
         Ok(())
+    }
+
+    /// Has everyone who read the original and told its totals read the redacted copy.
+    fn read_copy(&mut self, of: Input, copy: &Path) {
+        let told = |row: &&Row| row.input == of && row.task == Task::Analyze && row.says != Says::default();
+        let originals: Vec<(Contender, Says)> =
+            self.rows.iter().filter(told).map(|row| (row.contender, row.says.clone())).collect();
+        for (reader, original) in originals {
+            let command = match reader {
+                None => Some(self.ours(Task::Analyze, copy, copy)),
+                Some(peer) => peer.command(&self.peers_folder, Task::Analyze, copy, copy),
+            };
+            let Some(command) = command else { continue };
+            match measure::cheapest(&command, &self.scratch, 1) {
+                Ok((_, printed)) => {
+                    self.copies.push(RedactedCopy { of, reader, same: Says::read(&printed) == original })
+                }
+                Err(reason) => self.leave_out(&format!("FAILED on a redacted copy: {reason}")),
+            }
+        }
     }
 
     fn ours(&self, task: Task, file: &Path, out: &Path) -> Command {
@@ -199,6 +235,7 @@ impl Report<'_> {
         let mut parts = vec![set(&goals), set(&costs)];
         parts.extend(self.diff.map(diff_line));
         parts.push(set(&self.says()));
+        parts.push(set(&self.copies()));
         parts.push(self.about());
         parts.join("\n")
     }
@@ -224,6 +261,15 @@ impl Report<'_> {
         table
     }
 
+    fn copies(&self) -> Table {
+        let mut table = Table::with_heads(&["redacted copy of", "read by", "nodes, bytes and classes"]);
+        for copy in &self.bench.copies {
+            let same = if copy.same { "the same" } else { "NOT the same" };
+            table.push(vec![copy.of.shown(), contender_name(copy.reader).to_owned(), same.to_owned()]);
+        }
+        table
+    }
+
     fn about(&self) -> String {
         let peers: Vec<String> = self.bench.peers.iter().map(|peer| peer.described()).collect();
         let runs = match self.bench.n_runs {
@@ -232,12 +278,20 @@ impl Report<'_> {
         };
         let left_out: Vec<String> = self.bench.left_out.iter().map(|line| format!("LEFT OUT: {line}\n")).collect();
         format!(
-            "Beside: {}.\n{}{runs}; files in the page cache. CPU is user and system time of all threads. Anonymous memory is the peak of what is no page of a file, looked at every 4 ms. Peers are asked for the same: graph, dominators, retained sizes, classes (v8-heap-parser and memlab look for no suspects; DevTools runs with its second worker; hprof-analyzer writes its JSON report). `scan` adds up the numbers of the file on one thread and is the floor. Captures: xtask/src/bench/heap/programs/shop.js and Shop.java.\nMeasured on {}.\n",
+            "Beside: {}.\n{}{runs}; files in the page cache. CPU is user and system time of all threads. Anonymous memory is the peak of what is no page of a file, looked at every 4 ms. Peers are asked for the same: graph, dominators, retained sizes, classes (v8-heap-parser and memlab look for no suspects; DevTools runs with its second worker; hprof-analyzer writes its JSON report). `scan` adds up the numbers of the file on one thread and is the floor. hprof-analyzer leaves out what nothing reaches and counts of a class object what MAT counts; ours counts it as `jcmd GC.class_histogram` does. Captures: xtask/src/bench/heap/programs/shop.js by Node.js {} and Shop.java by Java {}.\nMeasured on {}.\n",
             peers.join(", "),
             left_out.concat(),
+            version_of("node"),
+            version_of("java"),
             machine()
         )
     }
+}
+
+/// The first line of `--version`.
+fn version_of(program: &str) -> String {
+    let printed = printed_by(program, &["--version"]).unwrap_or_default();
+    printed.lines().next().unwrap_or("unknown").trim_start_matches("openjdk ").to_owned()
 }
 
 fn diff_line(diff: &DiffRow) -> String {

@@ -58,6 +58,8 @@ pub(super) struct Row {
     pub(super) cost: Cost,
     /// What it said about the capture, as far as it can be compared.
     pub(super) says: Says,
+    /// Load average of the last minute when it was done.
+    pub(super) load: String,
 }
 
 /// What a contender printed of the capture.
@@ -100,8 +102,9 @@ fn class(value: &Value) -> Option<(String, u64, u64, u64)> {
 }
 
 impl Row {
-    pub(super) const HEADS: [&'static str; 8] =
-        ["file", "task", "program", "CPU s", "wall s", "MB per CPU second", "peak resident MB", "peak anonymous MB"];
+    #[rustfmt::skip]
+    pub(super) const HEADS: [&'static str; 9] =
+        ["file", "task", "program", "CPU s", "wall s", "MB per CPU second", "peak resident MB", "peak anonymous MB", "load"];
 
     pub(super) fn cells(&self) -> Vec<String> {
         let task = match self.task {
@@ -119,6 +122,7 @@ impl Row {
             format!("{:.0}", self.input.n_bytes as f64 / 1e6 / self.cost.cpu_s.max(0.001)),
             megabytes(self.cost.resident_bytes),
             megabytes(self.cost.anonymous_bytes),
+            self.load.clone(),
         ]
     }
 }
@@ -204,7 +208,7 @@ mod tests {
 
     fn row(format: Format, n_bytes: u64, task: Task, contender: Contender, cpu_s: f64) -> Row {
         let cost = Cost { cpu_s, wall_s: cpu_s, resident_bytes: 1_000, anonymous_bytes: n_bytes / 2 };
-        Row { input: Input { format, n_bytes }, task, contender, cost, says: Says::default() }
+        Row { input: Input { format, n_bytes }, task, contender, cost, says: Says::default(), load: String::new() }
     }
 
     fn met(rows: &[Row], diff: Option<&DiffRow>) -> Vec<String> {
