@@ -184,7 +184,7 @@ impl Bench {
             let Some(command) = command else { continue };
             match measure::cheapest(&command, &self.scratch, 1) {
                 Ok((_, printed)) => {
-                    self.copies.push(RedactedCopy { of, reader, same: Says::read(&printed) == original })
+                    self.copies.push(RedactedCopy { of, reader, same: Says::read(&printed) == original });
                 }
                 Err(reason) => self.leave_out(&format!("FAILED on a redacted copy: {reason}")),
             }

@@ -25,6 +25,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     let runtimes = runtimes(args.value("--runtimes")?)?;
     let as_json = as_json(args.value("--format")?.as_deref())?;
     let binary = args.value("--binary")?;
+    let rate_bytes = args.counts("--rate", &[])?.first().copied().unwrap_or(capture::RATE_BYTES);
     args.finish()?;
     let wanted = |case: &&Case| runtimes.contains(&case.runtime) && case.name().contains(&only);
     let cases: Vec<Case> = CASES.iter().filter(wanted).copied().collect();
@@ -32,8 +33,9 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         let names: Vec<String> = CASES.iter().map(Case::name).collect();
         return Err(format!("expected a case that contains `{only}`, found none (cases: {})", names.join(", ")));
     }
-    let folder = target_folder(&root).join("score-heap");
-    take_captures(&root, &folder, &cases, reuse)?;
+    let name = if rate_bytes == capture::RATE_BYTES { String::new() } else { format!("-{rate_bytes}") };
+    let folder = target_folder(&root).join(format!("score-heap{name}"));
+    take_captures(&root, &folder, &cases, reuse, rate_bytes)?;
     if captures_only {
         println!("{}", folder.display());
         return Ok(ExitCode::SUCCESS);
@@ -47,7 +49,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         let rows: Vec<Value> = verdicts.iter().map(Verdict::json).collect();
         println!("{}", json!({"right": n_right, "cases": rows.len(), "rows": rows}));
     } else {
-        report(&verdicts, n_right, write)?;
+        report(&verdicts, n_right, rate_bytes, write)?;
     }
     Ok(if n_right == verdicts.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -70,17 +72,16 @@ fn as_json(given: Option<&str>) -> Result<bool, String> {
 }
 
 /// Takes the captures that are wanted: all of them, or with `reuse` those that are not there.
-fn take_captures(root: &Path, folder: &Path, cases: &[Case], reuse: bool) -> Result<(), String> {
+fn take_captures(root: &Path, folder: &Path, cases: &[Case], reuse: bool, rate_bytes: usize) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("`{}` not creatable: {error}", folder.display()))?;
     let there = |case: &Case| capture::paths(folder, case).iter().all(|path| path.is_file());
     let missing: Vec<&Case> = cases.iter().filter(|case| !reuse || !there(case)).collect();
-    let classes = folder.join("classes");
     if missing.iter().any(|case| case.runtime == Runtime::Java) {
-        capture::build(root, &classes)?;
+        capture::build(root, folder)?;
     }
     for (index, case) in missing.iter().enumerate() {
         eprintln!("captures of {} ({} of {})", case.name(), index + 1, missing.len());
-        capture::take(root, &classes, folder, case).map_err(|reason| format!("{}: {reason}", case.name()))?;
+        capture::take(root, folder, case, rate_bytes).map_err(|reason| format!("{}: {reason}", case.name()))?;
     }
     Ok(())
 }
@@ -106,13 +107,13 @@ fn diff(binary: &Path, paths: &[PathBuf]) -> Result<Value, String> {
     })
 }
 
-fn report(verdicts: &[Verdict], n_right: usize, write: bool) -> Result<(), String> {
+fn report(verdicts: &[Verdict], n_right: usize, rate_bytes: usize, write: bool) -> Result<(), String> {
     let mut table = Table::with_heads(&Verdict::HEADS);
     for verdict in verdicts {
         table.push(verdict.row());
     }
     let about = format!(
-        "{n_right} of {} right. Each service serves three clients; a capture after 300, 900 and 1,500 requests of a leak of 8 KiB each; of a healthy service no suspect may have more than 5 % of the growth. Measured on {}.",
+        "{n_right} of {} right. Each service serves three clients; a capture after 300, 900 and 1,500 requests that leak {rate_bytes} bytes each; of a healthy service no suspect may have more than 5 % of the growth. Measured on {}.",
         verdicts.len(),
         machine()
     );

@@ -17,13 +17,15 @@ use crate::record::service::{Service, done};
 
 /// Work requests that were answered when a capture is taken.
 const AT_REQUESTS: [u64; 3] = [300, 900, 1500];
-/// Bytes that each work request leaks.
-const RATE_BYTES: u32 = 8 * 1_024;
+/// Bytes that each work request leaks, unless it is said otherwise.
+pub(super) const RATE_BYTES: usize = 8 * 1_024;
 /// Clients that ask at the same time, and how long each rests between two questions: about a hundred requests a second.
 const N_CLIENTS: u64 = 3;
 const REST: Duration = Duration::from_millis(25);
 /// Users that come again and again, so that the sessions of a healthy service do not grow.
 const N_USERS: u64 = 40;
+/// Where the compiled Java service lies in the folder of the captures.
+const CLASSES: &str = "classes";
 /// Until a service has answered that many requests, or has written its capture.
 const LIMIT: Duration = Duration::from_mins(3);
 
@@ -34,15 +36,16 @@ pub(super) fn paths(folder: &Path, case: &Case) -> Vec<PathBuf> {
 }
 
 /// Compiles what is not run from source.
-pub(super) fn build(root: &Path, classes: &Path) -> Result<(), String> {
-    done(Command::new("javac").arg("-d").arg(classes).arg(root.join("services/java/Service.java")))
+pub(super) fn build(root: &Path, folder: &Path) -> Result<(), String> {
+    done(Command::new("javac").arg("-d").arg(folder.join(CLASSES)).arg(root.join("services/java/Service.java")))
 }
 
-/// Takes the captures of a case anew.
-pub(super) fn take(root: &Path, classes: &Path, folder: &Path, case: &Case) -> Result<(), String> {
+/// Takes the captures of a case anew; each request leaks so many bytes.
+pub(super) fn take(root: &Path, folder: &Path, case: &Case, rate_bytes: usize) -> Result<(), String> {
     let raw = folder.join("raw");
     fresh_folder(&raw)?;
-    let mut service = Service::start(&mut command(root, classes, &raw, case))?;
+    let mut command = command(root, folder, &raw, case);
+    let mut service = Service::start(command.args(["--rate", &rate_bytes.to_string()]))?;
     let traffic = Traffic::default();
     let captured = thread::scope(|scope| {
         for client in 0..N_CLIENTS {
@@ -58,7 +61,7 @@ pub(super) fn take(root: &Path, classes: &Path, folder: &Path, case: &Case) -> R
     captured
 }
 
-fn command(root: &Path, classes: &Path, raw: &Path, case: &Case) -> Command {
+fn command(root: &Path, folder: &Path, raw: &Path, case: &Case) -> Command {
     let mut command = match case.runtime {
         Runtime::Node => {
             let mut command = Command::new("node");
@@ -69,11 +72,11 @@ fn command(root: &Path, classes: &Path, raw: &Path, case: &Case) -> Command {
         Runtime::Java => {
             let mut command = Command::new("java");
             command.arg(format!("@{}", root.join("services/java/jvm.options").display()));
-            command.arg("-cp").arg(classes).arg("Service");
+            command.arg("-cp").arg(folder.join(CLASSES)).arg("Service");
             command
         }
     };
-    command.args(["--leak", case.leak, "--rate", &RATE_BYTES.to_string(), "--exit-with-stdin"]);
+    command.args(["--leak", case.leak, "--exit-with-stdin"]);
     command
 }
 
