@@ -134,7 +134,7 @@ fn findings(last: &Heap<'_>, shapes: &Shapes, tallies: &[Tally]) -> Vec<Finding>
     let all = growth_bytes.max(all).max(1) as f64;
     let mut findings = Vec::new();
     for place in &places {
-        let counts = tallies.iter().map(|tally| counted(place, tally)).collect();
+        let counts = tallies.iter().map(|tally| counted(shapes, place, tally)).collect();
         let last_tally = &tallies[tallies.len() - 1];
         let share = place.growth() as f64 / all;
         let evidence = Evidence { shapes, last: last_tally, place, counts, share };

@@ -1,6 +1,6 @@
 //! Suspects: places of accumulation with all that a person needs to act, in one capture or over several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 
 use leakscope_model::{Location, Suspect};
@@ -47,7 +47,7 @@ impl Heap<'_> {
         let mut places = self.crowded(&shapes, &tally, (total as f64 * SHARE_MIN) as u64);
         places.sort_by_key(|place| std::cmp::Reverse(place.bytes[0]));
         let evidence = |place| {
-            let counts = vec![counted(place, &tally)];
+            let counts = vec![counted(&shapes, place, &tally)];
             Evidence { shapes: &shapes, last: &tally, place, counts, share: place.bytes[0] as f64 / total as f64 }
         };
         places.iter().map(evidence).filter_map(|evidence| finding(self, &evidence)).take(max).collect()
@@ -78,9 +78,19 @@ impl Heap<'_> {
     }
 }
 
-/// Objects of the shape that accumulates.
-pub(crate) fn counted(place: &Accumulation, tally: &Tally) -> u64 {
-    place.elements.map_or(1, |elements| tally.count.get(elements as usize).copied().unwrap_or(0))
+/// Objects of the shape that accumulates, with those of its type that they hold in turn, as entries of one bucket do.
+pub(crate) fn counted(shapes: &Shapes, place: &Accumulation, tally: &Tally) -> u64 {
+    let Some(elements) = place.elements else { return 1 };
+    let of = shapes.shapes[elements as usize].of;
+    let mut inside = BTreeSet::from([elements]);
+    let mut count = tally.count[elements as usize];
+    for (shape, found) in (elements + 1..).zip(&shapes.shapes[elements as usize + 1..]) {
+        if found.of == of && inside.contains(&found.parent) {
+            inside.insert(shape);
+            count += tally.count[shape as usize];
+        }
+    }
+    count
 }
 
 /// The suspect of one place; none where only the engine's own things accumulate.
@@ -170,11 +180,9 @@ fn entry(heap: &Heap<'_>, mut node: Node) -> Node {
     let mut depth = 0;
     while story::is_inner(&heap.class(node).name) && depth < 4 {
         let below = heap.graph.targets(node.0).iter().map(|&target| Node(target));
-        let Some(next) =
-            below.filter(|&below| heap.dominator(below) == Some(node)).max_by_key(|&below| heap.retained_bytes(below))
-        else {
-            break;
-        };
+        // The next entry of the same bucket is no part of this one.
+        let own = below.filter(|&below| heap.dominator(below) == Some(node) && heap.class(below) != heap.class(node));
+        let Some(next) = own.max_by_key(|&below| heap.retained_bytes(below)) else { break };
         node = next;
         depth += 1;
     }
