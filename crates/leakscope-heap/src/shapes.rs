@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use crate::graph::Bits;
 use crate::heap::{Heap, Node};
 use crate::hprof::normalised;
 
@@ -82,7 +83,7 @@ impl Shapes {
         let mut shape_of = vec![u32::MAX; heap.n_nodes()];
         let outside: Vec<bool> = heap.classes.iter().map(|class| class.name == "java.nio.DirectByteBuffer").collect();
         let mut tally = Tally::default();
-        for node in heap.parents_first() {
+        for node in ParentsFirst::of(heap) {
             let of = types.of_node(self, heap, node);
             let hold = match holds.get(node as usize) {
                 None | Some(&u32::MAX) => none,
@@ -210,17 +211,39 @@ impl TypeSymbols {
     }
 }
 
-impl Heap<'_> {
-    /// All nodes, each behind its dominator.
-    fn parents_first(&self) -> Vec<u32> {
-        let tree = self.dominator_tree();
-        let mut order = Vec::with_capacity(self.n_nodes());
-        order.push(self.root);
-        let mut at = 0;
-        while let Some(&node) = order.get(at) {
-            order.extend(tree.children(Node(node)).map(|child| child.0));
-            at += 1;
+/// All nodes, each behind its dominator, and else in the order of the graph, in which neighbours are in memory too.
+struct ParentsFirst<'h> {
+    dominators: &'h [u32],
+    given: Bits,
+    /// What is still to be given before `next`, the uppermost last.
+    way: Vec<u32>,
+    next: u32,
+}
+
+impl<'h> ParentsFirst<'h> {
+    fn of(heap: &'h Heap<'_>) -> Self {
+        Self { dominators: &heap.dominators, given: Bits::new(heap.n_nodes()), way: vec![heap.root], next: 0 }
+    }
+}
+
+impl Iterator for ParentsFirst<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        while self.way.is_empty() {
+            let mut at = self.next;
+            if at as usize == self.dominators.len() {
+                return None;
+            }
+            self.next += 1;
+            // The root was given first, so that every way up ends.
+            while !self.given.get(at) {
+                self.way.push(at);
+                at = self.dominators[at as usize];
+            }
         }
-        order
+        let node = self.way.pop()?;
+        self.given.set(node);
+        Some(node)
     }
 }

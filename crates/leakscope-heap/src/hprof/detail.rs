@@ -116,7 +116,7 @@ impl Detail for Dump<'_> {
     }
 
     fn holds(&self, graph: &Graph, dominators: &[u32]) -> Vec<u32> {
-        holds::holds(self, graph.n_nodes(), dominators)
+        holds::holds(self, graph, dominators)
     }
 
     fn hold_text(&self, hold: u32) -> String {
