@@ -94,24 +94,40 @@ fn after_commas(bytes: &[u8], range: Range<usize>, n: usize) -> usize {
     }
 }
 
+/// Bytes whose commas are found at once: one bit each in a word.
+const BLOCK_BYTES: usize = 64;
+/// Numbers that are read ahead; they stay in the first cache.
+const AHEAD: usize = 1_024;
+
 /// Numbers one after the other. What is wrong is kept until it is asked for, so that reading a number is nothing but that.
+///
+/// Commas are found 64 bytes at a time and numbers are taken from between them, each with one load: none waits for the length of the
+/// one before, as a loop over digits does.
 #[derive(Debug)]
 pub(super) struct Numbers<'a> {
     /// From the start of the snapshot to the end of the piece.
     bytes: &'a [u8],
+    /// Where the next number begins that is not read ahead yet.
     at: usize,
+    /// Where the first begins that was read ahead.
+    ahead_at: usize,
+    ahead: Box<[u64; AHEAD]>,
+    n_ahead: usize,
+    n_taken: usize,
     wrong: Option<HeapError>,
 }
 
 impl<'a> Numbers<'a> {
     /// The numbers of `piece`.
     pub(super) fn of(bytes: &'a [u8], piece: &Range<usize>) -> Self {
-        Self { bytes: &bytes[..piece.end], at: piece.start, wrong: None }
+        let bytes = &bytes[..piece.end];
+        let at = piece.start;
+        Self { bytes, at, ahead_at: at, ahead: Box::new([0; AHEAD]), n_ahead: 0, n_taken: 0, wrong: None }
     }
 
-    /// Where the next number is read.
+    /// Where the next number begins.
     pub(super) fn at(&self) -> usize {
-        self.at
+        after_commas(self.bytes, self.ahead_at..self.bytes.len(), self.n_taken)
     }
 
     /// The first thing that was no number.
@@ -123,79 +139,112 @@ impl<'a> Numbers<'a> {
     }
 
     /// The next number, and past the comma behind it; 0 for what is none, see [`Numbers::checked`].
-    #[inline(always)]
+    #[inline]
     pub(super) fn next(&mut self) -> u64 {
-        // Eight bytes at once: nearly all numbers.
-        if let Some(ten) = self.bytes.get(self.at..self.at + 10) {
-            let word = u64::from_le_bytes([ten[0], ten[1], ten[2], ten[3], ten[4], ten[5], ten[6], ten[7]]);
-            let digits = word ^ 0x3030_3030_3030_3030;
-            // The high bit of each byte that is no digit.
-            let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
-            let n_digits = others.trailing_zeros() as usize / 8;
-            if n_digits > 0 {
-                // Node.js up to 20 writes a line a record.
-                let behind = usize::from(ten[n_digits] == b'\n');
-                if ten[n_digits + behind] == b',' {
-                    self.at += n_digits + behind + 1;
-                    return of_digits(digits << (64 - 8 * n_digits));
-                }
-            }
+        if self.n_taken == self.n_ahead {
+            self.read_ahead();
         }
-        self.next_slowly()
+        let number = self.ahead[self.n_taken % AHEAD];
+        self.n_taken += 1;
+        number
     }
 
-    /// As [`Numbers::next`], faster where most numbers have one digit.
-    #[inline(always)]
-    pub(super) fn next_of_one_digit(&mut self) -> u64 {
-        if let Some(&[digit @ b'0'..=b'9', b',']) = self.bytes.get(self.at..self.at + 2) {
-            self.at += 2;
-            return u64::from(digit - b'0');
+    #[inline(never)]
+    fn read_ahead(&mut self) {
+        let (bytes, ahead) = (self.bytes, &mut *self.ahead);
+        let (mut at, mut n_ahead, mut block_at) = (self.at, 0, self.at);
+        self.ahead_at = at;
+        let mut odd = None;
+        'blocks: while n_ahead + BLOCK_BYTES <= AHEAD && odd.is_none() {
+            let Some(block) = bytes.get(block_at..block_at + BLOCK_BYTES) else { break };
+            let mut commas = commas(block);
+            while commas != 0 {
+                let comma = block_at + commas.trailing_zeros() as usize;
+                commas &= commas - 1;
+                let Some(number) = between(bytes, at, comma) else {
+                    odd = Some(comma);
+                    break 'blocks;
+                };
+                ahead[n_ahead % AHEAD] = number;
+                n_ahead += 1;
+                at = comma + 1;
+            }
+            block_at += BLOCK_BYTES;
         }
-        self.next()
+        (self.at, self.n_ahead, self.n_taken) = (at, n_ahead, 0);
+        if n_ahead == 0 {
+            // The last block, which ends where the piece does; or a number of other than one to eight digits.
+            let comma = odd.or_else(|| memchr::memchr(b',', bytes.get(at..).unwrap_or_default()).map(|length| at + length));
+            let end = comma.unwrap_or(bytes.len());
+            self.ahead[0] = self.slowly_between(at, end);
+            self.n_ahead = 1;
+            self.at = if comma.is_some() { end + 1 } else { bytes.len() };
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn next_slowly(&mut self) -> u64 {
-        if self.wrong.is_some() {
-            return 0;
-        }
-        self.skip_space();
-        let start = self.at;
+    fn slowly_between(&mut self, start: usize, end: usize) -> u64 {
+        let text = self.bytes.get(start..end).unwrap_or_default();
+        let start = start + text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let text = text.trim_ascii();
         let mut value = 0_u64;
-        while let Some(digit) = self.bytes.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
-        {
+        for (place, byte) in text.iter().enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return self.is_wrong(start + place, if place == 0 { "a number" } else { "`,` behind a number" });
+            }
             match value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit))) {
                 Some(next) => value = next,
                 None => return self.is_wrong(start, "a number below 2^64"),
             }
-            self.at += 1;
         }
-        if self.at == start {
-            return self.is_wrong(start, "a number");
-        }
-        self.skip_space();
-        match self.bytes.get(self.at) {
-            Some(b',') => self.at += 1,
-            None => {}
-            Some(_) => return self.is_wrong(self.at, "`,` behind a number"),
-        }
-        value
-    }
-
-    fn skip_space(&mut self) {
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
-            self.at += 1;
-        }
+        if text.is_empty() { self.is_wrong(start, "a number") } else { value }
     }
 
     #[cold]
     fn is_wrong(&mut self, at: usize, expected: &str) -> u64 {
         let found = &self.bytes[at.min(self.bytes.len())..(at + 16).min(self.bytes.len())];
         let found = if found.is_empty() { "the end".to_owned() } else { format!("`{}`", found.escape_ascii()) };
-        self.wrong = Some(HeapError::Unexpected { at: at as u64, expected: expected.to_owned(), found });
+        let wrong = HeapError::Unexpected { at: at as u64, expected: expected.to_owned(), found };
+        self.wrong.get_or_insert(wrong);
         0
     }
+}
+
+/// The number of one to eight digits that stands from `start` to `end`; none for anything else.
+#[inline(always)]
+fn between(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
+    // Node.js up to 20 writes a line a record.
+    let end = end - usize::from(*bytes.get(end.wrapping_sub(1))? == b'\n');
+    let n_digits = end.wrapping_sub(start);
+    if n_digits.wrapping_sub(1) >= 8 {
+        return None;
+    }
+    let eight = bytes.get(end.wrapping_sub(8)..end)?;
+    let word = u64::from_le_bytes([eight[0], eight[1], eight[2], eight[3], eight[4], eight[5], eight[6], eight[7]]);
+    // What stands before the number makes way for zeros.
+    let before = 64 - 8 * n_digits;
+    let digits = (word ^ 0x3030_3030_3030_3030) >> before << before;
+    // The high bit of each byte that is no digit.
+    let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    (others == 0).then(|| of_digits(digits))
+}
+
+/// One bit for each of 64 bytes that is a comma.
+#[inline]
+fn commas(block: &[u8]) -> u64 {
+    let mut bits = 0;
+    for (place, eight) in block.chunks_exact(8).enumerate() {
+        let word = u64::from_le_bytes([eight[0], eight[1], eight[2], eight[3], eight[4], eight[5], eight[6], eight[7]]);
+        let others = word ^ 0x2C2C_2C2C_2C2C_2C2C;
+        // The high bit of each byte that is 0; exact, since no byte carries into the next.
+        let zeros = !(((others & 0x7F7F_7F7F_7F7F_7F7F) + 0x7F7F_7F7F_7F7F_7F7F) | others | 0x7F7F_7F7F_7F7F_7F7F);
+        // The eight high bits side by side.
+        let packed = (zeros >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits |= packed << (8 * place);
+    }
+    bits
 }
 
 /// The number of eight decimal digits, the first in the lowest byte.

@@ -417,14 +417,13 @@ fn read_node_rows(bytes: &[u8], rows: NodeRows<'_>, n_fields: usize, places: &No
     let mut odd = Odd::default();
     let mut record = [0_u64; FIELDS_MAX];
     for index in 0..rows.types.len() {
-        let at = numbers.at();
         for field in &mut record[..n_fields] {
             *field = numbers.next();
         }
         let node = (rows.first_record + index) as u32;
         rows.types[index] = record[places.kind].min(255) as u8;
-        rows.names[index] = narrow(record[places.name], "the index of a string", at)?;
-        rows.edge_counts[index] = narrow(record[places.edge_count], "a count of edges", at)?;
+        rows.names[index] = narrow(record[places.name], "the index of a string", &numbers)?;
+        rows.edge_counts[index] = narrow(record[places.edge_count], "a count of edges", &numbers)?;
         rows.ids[index] = record[places.id].min(u64::from(u32::MAX) - 1) as u32;
         if record[places.id] >= u64::from(u32::MAX) {
             odd.ids.push((node, record[places.id]));
@@ -449,10 +448,10 @@ fn read_node_rows(bytes: &[u8], rows: NodeRows<'_>, n_fields: usize, places: &No
 }
 
 #[inline]
-fn narrow(number: u64, expected: &str, at: usize) -> Result<u32, HeapError> {
+fn narrow(number: u64, expected: &str, numbers: &Numbers<'_>) -> Result<u32, HeapError> {
     u32::try_from(number).map_err(|_| HeapError::Unexpected {
-        at: at as u64,
-        expected: format!("{expected} below 2^32 in the record"),
+        at: numbers.at() as u64,
+        expected: format!("{expected} below 2^32 in the record that ends"),
         found: number.to_string(),
     })
 }
@@ -533,22 +532,20 @@ fn read_edge_rows<const N: usize>(
     let (mut long_names, mut name_end) = (Vec::new(), 0_u64);
     let mut record = [0_u64; N];
     for (index, (target, word)) in rows.targets.iter_mut().zip(rows.words).enumerate() {
-        let at = numbers.at();
-        record[0] = numbers.next_of_one_digit();
-        for field in record.iter_mut().take(n_fields).skip(1) {
+        for field in record.iter_mut().take(n_fields) {
             *field = numbers.next();
         }
         let (node, rest) = places.n_node_fields.divide(record[places.to_node]);
         if rest != 0 || node >= places.n_nodes as u64 {
             numbers.checked()?;
             return Err(HeapError::Unexpected {
-                at: at as u64,
-                expected: format!("an edge to one of {} nodes", places.n_nodes),
+                at: numbers.at() as u64,
+                expected: format!("an edge to one of {} nodes in the record that ends", places.n_nodes),
                 found: format!("`to_node` {}", record[places.to_node]),
             });
         }
         *target = node as u32;
-        let name = narrow(record[places.name], "the name of an edge", at)?;
+        let name = narrow(record[places.name], "the name of an edge", &numbers)?;
         if name >= EdgeWord::NAME_MAX {
             long_names.push((rows.first_record + index, name));
         }
