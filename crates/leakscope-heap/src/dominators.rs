@@ -49,7 +49,9 @@ pub(crate) fn dominators(graph: &impl Successors, root: u32) -> Dominators {
     of[root as usize] = root;
     let mut order = nodes;
     let mut placed = Bits::new(n);
-    order.iter().for_each(|&node| placed.set(node));
+    for &node in &order {
+        placed.set(node);
+    }
     order.extend((0..n as u32).filter(|&node| !placed.get(node)));
     Dominators { of, order }
 }

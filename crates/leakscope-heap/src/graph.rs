@@ -292,7 +292,9 @@ mod tests {
     fn offsets_hold_positions_beyond_four_thousand_million() {
         let positions = [0, 7, u32::MAX as usize, 1 << 32, (1 << 32) + 5, 3 << 32, (3 << 32) + 1];
         let mut offsets = Offsets::with_capacity(positions.len());
-        positions.iter().for_each(|&position| offsets.push(position));
+        for position in positions {
+            offsets.push(position);
+        }
         let found: Vec<usize> = (0..positions.len()).map(|index| offsets.get(index)).collect();
         assert_eq!(found, positions);
     }

@@ -6,6 +6,7 @@
 
 mod bytes;
 mod classes;
+mod collections;
 mod contents;
 mod describe;
 mod detail;

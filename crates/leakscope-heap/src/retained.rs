@@ -17,7 +17,7 @@ pub(crate) fn retained(dominators: &Dominators, self_bytes: &Sizes) -> Sizes {
 
 /// Fills in `retained_bytes` of `classes`: the sum over a class's nodes that no node of the same class dominates.
 ///
-/// `class_of`: the class of each node. Nodes without own bytes do not count, as in Chrome DevTools.
+/// `class_of`: the class of each node. Nodes without own bytes do not count, as in Chrome `DevTools`.
 pub(crate) fn class_retained(
     classes: &mut [Class],
     class_of: &ClassOf,
@@ -26,12 +26,12 @@ pub(crate) fn class_retained(
     tree: &DominatorTree,
     root: u32,
 ) {
-    let mut open = Bits::new(classes.len());
     // A node to visit, or the class that ends here.
     enum Step {
         Enter(Node),
         Leave(u32),
     }
+    let mut open = Bits::new(classes.len());
     let mut stack = vec![Step::Enter(Node(root))];
     while let Some(step) = stack.pop() {
         let node = match step {

@@ -59,6 +59,9 @@ impl Dump<'_> {
 
     /// Entries of a collection, and its places where it has an array of them.
     pub(crate) fn entries_of(&self, node: u32) -> Option<(u64, Option<u64>)> {
+        if let Some(known) = self.collection(node) {
+            return Some(known);
+        }
         let mut record = self.record(node)?;
         for _ in 0..DEPTH_MAX {
             let places = PLACES.iter().find_map(|field| match self.referred(&record, field)? {

@@ -43,7 +43,7 @@ pub(crate) fn histogram(survey: &Survey, classes: &Classes) -> Vec<Class> {
 /// The class and the own bytes of each node.
 pub(crate) fn describe(bytes: &[u8], outline: &Outline, survey: &Survey, classes: &Classes) -> (ClassOf, Sizes) {
     let n_nodes = survey.ids.len() as usize + 1;
-    let class_of = if classes.infos.len() <= usize::from(u16::MAX) {
+    let class_of = if u16::try_from(classes.infos.len()).is_ok() {
         // Zeroed by the system, as `atomics` are.
         Numbers::Few(vec![0_u16; n_nodes].into_iter().map(AtomicU16::new).collect())
     } else {

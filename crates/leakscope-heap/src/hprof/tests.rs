@@ -262,6 +262,44 @@ fn super_classes_in_a_circle_end() {
 }
 
 #[test]
+fn collections_say_how_many_entries_they_have() {
+    let mut dump = with_classes(true, 0);
+    let classes: [(u64, &str, &[(&str, u8, u64)]); 5] = [
+        (0x3000, "java/util/HashMap", &[("table", OBJECT, 0), ("size", INT, 0)]),
+        (0x3100, "java/util/ArrayDeque", &[("elements", OBJECT, 0), ("head", INT, 0), ("tail", INT, 0)]),
+        (0x3200, "java/util/Collections$UnmodifiableMap", &[("m", OBJECT, 0)]),
+        (0x3300, "java/util/concurrent/ConcurrentLinkedQueue", &[("head", OBJECT, 0)]),
+        (0x3400, "java/util/concurrent/ConcurrentLinkedQueue$Node", &[("item", OBJECT, 0), ("next", OBJECT, 0)]),
+    ];
+    for (id, name, fields) in classes {
+        dump.class(id, name, OBJECT_CLASS, &[], fields);
+    }
+    dump.class(0x3500, "com/acme/LruMap", 0x3000, &[], &[("limit", INT, 0)]);
+    dump.objects(0x4000, OBJECTS_CLASS, &[0; 16]);
+    dump.instance(0x4100, 0x3000, &[(OBJECT, 0x4000), (INT, 5)]);
+    dump.instance(0x4200, 0x3500, &[(INT, 100), (OBJECT, 0x4000), (INT, 7)]);
+    dump.instance(0x4300, 0x3100, &[(OBJECT, 0x4000), (INT, 14), (INT, 3)]);
+    dump.instance(0x4400, 0x3200, &[(OBJECT, 0x4200)]);
+    dump.instance(0x4500, 0x3300, &[(OBJECT, 0x4600)]);
+    dump.instance(0x4600, 0x3400, &[(OBJECT, 0), (OBJECT, 0x4700)]);
+    dump.instance(0x4700, 0x3400, &[(OBJECT, 0x4000), (OBJECT, 0)]);
+    dump.instance(0x4800, 0x3200, &[(OBJECT, 0x4800)]);
+    let bytes = dump.finish();
+    let heap = heap(&bytes);
+    let cases = [
+        (0x4100, Some((5, Some(16)))),
+        (0x4200, Some((7, Some(16)))),
+        (0x4300, Some((5, Some(16)))),
+        (0x4400, Some((7, Some(16)))),
+        (0x4500, Some((1, None))),
+        (0x4800, None),
+    ];
+    for (id, expected) in cases {
+        assert_eq!(heap.detail.entries(&heap.graph, at(&heap, id).0), expected, "{id:#x}");
+    }
+}
+
+#[test]
 fn headers_of_no_dump_are_refused() {
     let cases: [(&[u8], &str); 5] = [
         (b"JAVA PROFILE 1.0.2", "expected `JAVA PROFILE 1.0.2` and a zero byte at byte 0, found `JAVA PROFILE 1.0.2`"),

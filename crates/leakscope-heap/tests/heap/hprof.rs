@@ -1,5 +1,8 @@
 //! HPROF dumps of real JVMs: classes, counts and sizes as the JVM's own histogram has them, and who holds what.
 
+#![expect(clippy::disallowed_methods, reason = "starts JVMs and reads their dumps")]
+#![expect(clippy::unwrap_used, reason = "what these helpers unwrap are expectations of the tests")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -175,14 +178,19 @@ fn sizes_are_those_of_the_jvm_whatever_its_collector_and_references() {
             continue;
         };
         // The JVM's own threads may still be at work: a dump counts when nothing changed around it.
-        let settled = (0..20).filter_map(|attempt| jvm.dump(&format!("{attempt}.hprof"))).find(|(_, before, after)| before == after);
+        let settled = (0..20)
+            .filter_map(|attempt| jvm.dump(&format!("{attempt}.hprof")))
+            .find(|(_, before, after)| before == after);
         let Some((dump, expected, _)) = settled else {
             eprintln!("SKIPPED: the JVM with {options:?} never rested");
             continue;
         };
         let found = of_dump(&dump);
-        let differing: Vec<_> =
-            expected.iter().filter(|(class, sizes)| found.get(*class) != Some(sizes)).map(|(class, sizes)| (class, sizes, found.get(class))).collect();
+        let differing: Vec<_> = expected
+            .iter()
+            .filter(|(class, sizes)| found.get(*class) != Some(sizes))
+            .map(|(class, sizes)| (class, sizes, found.get(class)))
+            .collect();
         assert_eq!((differing, found.len()), (vec![], expected.len()), "{options:?}: class, expected, found");
         analyse(&dump, &|_| {}).unwrap();
     }
