@@ -18,6 +18,7 @@ mod layout;
 mod names;
 mod outline;
 mod records;
+mod redact;
 mod roots;
 mod strings;
 mod survey;
@@ -43,6 +44,7 @@ use crate::tree::DominatorTree;
 
 pub(crate) use names::normalised;
 pub(crate) use outline::is_hprof;
+pub(crate) use redact::redact;
 
 /// One of so many references may be to an object that the dump does not have: JDK 17 leaves out what it has archived of classes that
 /// were never loaded. More are worth a warning.

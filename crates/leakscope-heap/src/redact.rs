@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::error::HeapError;
 use crate::heap::Format;
-use crate::v8;
+use crate::{hprof, v8};
 
 /// Why a capture was not redacted.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub struct Redacted {
 pub fn redact(capture: &[u8], out: &mut dyn Write) -> Result<Redacted, RedactError> {
     match Format::of(capture)? {
         Format::V8HeapSnapshot => v8::redact(capture, out),
-        Format::Hprof => Err(HeapError::UnknownFormat { found: "an HPROF dump".to_owned() }.into()),
+        Format::Hprof => hprof::redact(capture, out),
     }
 }
 
@@ -65,9 +65,9 @@ impl<'a> Copy<'a> {
     ///
     /// # Errors
     /// [`RedactError::Unwritable`].
-    pub(crate) fn replace(&mut self, range: Range<usize>, by: &str) -> Result<(), RedactError> {
+    pub(crate) fn replace(&mut self, range: Range<usize>, by: &[u8]) -> Result<(), RedactError> {
         self.keep_to(range.start)?;
-        self.piece.extend_from_slice(by.as_bytes());
+        self.piece.extend_from_slice(by);
         self.at = range.end;
         Ok(())
     }

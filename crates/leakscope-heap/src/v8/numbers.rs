@@ -4,6 +4,7 @@
 //! commas into pieces; counting the commas tells which record each piece begins with, so that every piece fills its own rows.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -21,7 +22,12 @@ pub(super) struct Records {
     pieces: Vec<(usize, usize)>,
     pub(super) n_records: usize,
     pub(super) n_fields: usize,
+    /// Where every so many records begin, found when one is read again.
+    marks: OnceLock<Vec<u64>>,
 }
+
+/// Records of which one is marked: so many are gone over to read one again.
+const MARKED_RECORDS: usize = 64;
 
 impl Records {
     /// Cuts `range` of `bytes` into records of `n_fields` numbers.
@@ -52,7 +58,7 @@ impl Records {
             n_before += n_commas;
         }
         pieces.push((range.end, n_numbers / n_fields));
-        Ok(Self { pieces, n_records: n_numbers / n_fields, n_fields })
+        Ok(Self { pieces, n_records: n_numbers / n_fields, n_fields, marks: OnceLock::new() })
     }
 
     /// The pieces: their bytes and their records.
@@ -63,12 +69,22 @@ impl Records {
 
     /// The numbers of one record, read again.
     pub(super) fn record(&self, bytes: &[u8], index: usize) -> Vec<u64> {
-        let place = self.pieces.partition_point(|&(_, first)| first <= index).saturating_sub(1);
-        let (start, first) = self.pieces[place];
-        let end = self.pieces.last().map_or(start, |&(end, _)| end);
-        let start = after_commas(bytes, start..end, (index - first) * self.n_fields);
+        let end = self.pieces.last().map_or(0, |&(end, _)| end);
+        let marks = self.marks.get_or_init(|| self.marked(bytes));
+        let start = marks.get(index / MARKED_RECORDS).map_or(end, |&mark| mark as usize);
+        let start = after_commas(bytes, start..end, index % MARKED_RECORDS * self.n_fields);
         let mut numbers = Numbers::of(bytes, &(start..end));
         (0..self.n_fields).map(|_| numbers.next()).collect()
+    }
+}
+
+impl Records {
+    /// Where each of so many records begins: one pass over the array, when the first is read again.
+    fn marked(&self, bytes: &[u8]) -> Vec<u64> {
+        let (Some(&(start, _)), Some(&(end, _))) = (self.pieces.first(), self.pieces.last()) else { return Vec::new() };
+        let behind = memchr::memchr_iter(b',', &bytes[start..end]).map(|comma| (start + comma + 1) as u64);
+        let marks = behind.skip(MARKED_RECORDS * self.n_fields - 1).step_by(MARKED_RECORDS * self.n_fields);
+        std::iter::once(start as u64).chain(marks).collect()
     }
 }
 
@@ -174,7 +190,8 @@ impl<'a> Numbers<'a> {
         (self.at, self.n_ahead, self.n_taken) = (at, n_ahead, 0);
         if n_ahead == 0 {
             // The last block, which ends where the piece does; or a number of other than one to eight digits.
-            let comma = odd.or_else(|| memchr::memchr(b',', bytes.get(at..).unwrap_or_default()).map(|length| at + length));
+            let comma =
+                odd.or_else(|| memchr::memchr(b',', bytes.get(at..).unwrap_or_default()).map(|length| at + length));
             let end = comma.unwrap_or(bytes.len());
             self.ahead[0] = self.slowly_between(at, end);
             self.n_ahead = 1;

@@ -9,10 +9,12 @@ use std::ops::Range;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::graph::Graph;
+use crate::error::HeapError;
 use crate::redact::{Copy, RedactError, Redacted};
 
-use super::snapshot::{self, NodeKind, Snapshot};
+use super::layout::Layout;
+use super::numbers::{Numbers, Records};
+use super::strings::Strings;
 
 /// Names that the engine gives to what has contents; they say nothing.
 const LABELS: [&[u8]; 8] = [
@@ -45,25 +47,27 @@ mod used {
 /// # Errors
 /// [`RedactError::Unreadable`] where it is no whole snapshot, before anything is written; [`RedactError::Unwritable`].
 pub(crate) fn redact(bytes: &[u8], out: &mut dyn Write) -> Result<Redacted, RedactError> {
-    let snapshot::Read { snapshot, graph, .. } = snapshot::read(bytes)?;
-    let pairs = PairNames::of(&snapshot);
-    let uses = uses(&snapshot, &graph);
-    drop(graph);
-    let mut fillers = Fillers::beside(&snapshot, &uses);
+    let layout = Layout::of(bytes)?;
+    let strings = Strings::of(bytes, layout.strings.clone())?;
+    let mut pairs = PairNames::of(&strings);
+    let uses = Uses::of(bytes, &layout, &strings, &mut pairs)?.of_strings;
+    let mut fillers = Fillers::beside(&strings, &uses);
     let mut copy = Copy::of(bytes, out);
     let mut redacted = Redacted { bytes: bytes.len() as u64, ..Redacted::default() };
     for (index, &uses) in uses.iter().enumerate() {
         let index = index as u32;
-        let raw = snapshot.strings.raw(index);
-        let range = range_in(bytes, raw);
         if uses & used::AS_SHAPE != 0 {
-            let type_name = || (uses & used::AS_NAME == 0).then(|| plain_name(raw)).flatten();
+            let raw = || strings.raw(index);
+            let type_name = || (uses & used::AS_NAME == 0).then(|| plain_name(raw())).flatten();
             if let Some(name) = pairs.replacement(index, raw).or_else(type_name) {
-                copy.replace(range, &name)?;
+                copy.replace(range_in(bytes, raw()), name.as_bytes())?;
                 redacted.values += 1;
             }
-        } else if is_content(uses, raw) {
-            copy.replace(range, fillers.of(raw))?;
+            continue;
+        }
+        let raw = strings.raw(index);
+        if is_content(uses, raw) {
+            copy.replace(range_in(bytes, raw), fillers.of(raw).as_bytes())?;
             redacted.strings += u64::from(uses & used::AS_TEXT != 0);
             redacted.values += u64::from(uses & used::AS_TEXT == 0);
         }
@@ -82,54 +86,159 @@ fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     start..start + part.len()
 }
 
-/// What a node's name is: contents of a string, another value, or a name.
-fn use_of(kind: NodeKind, is_value: bool) -> u8 {
-    match kind {
-        NodeKind::Text | NodeKind::ConsText | NodeKind::SlicedText => used::AS_TEXT,
-        NodeKind::RegExp | NodeKind::Number => used::AS_VALUE,
-        NodeKind::Other if is_value => used::AS_VALUE,
+/// How a node of this type uses its name.
+fn use_of(node_type: &str) -> u8 {
+    match node_type {
+        "string" | "concatenated string" | "sliced string" => used::AS_TEXT,
+        "number" | "bigint" | "symbol" | "regexp" => used::AS_VALUE,
         _ => used::AS_TYPE,
     }
 }
 
-/// Types beside those of [`NodeKind`] whose names are values.
-fn is_value(snapshot: &Snapshot<'_>, node: u32) -> bool {
-    let name = snapshot.layout.node.types.get(usize::from(snapshot.type_index(node)));
-    name.is_some_and(|name| name == "symbol" || name == "bigint")
+/// How strings are used, and what must be known to say so.
+struct Uses {
+    of_strings: Vec<u8>,
+    /// The string that names each node.
+    names: Vec<u32>,
+    /// The edges of scripts, in the order of the file.
+    of_scripts: Vec<Range<usize>>,
+    n_edges: usize,
 }
 
-/// How each string is used.
-fn uses(snapshot: &Snapshot<'_>, graph: &Graph) -> Vec<u8> {
-    let mut uses = vec![0_u8; snapshot.strings.len()];
-    for node in 0..snapshot.n_nodes() as u32 {
-        let kind = snapshot.kind(node);
-        let is_value = kind == NodeKind::Other && is_value(snapshot, node);
-        uses[snapshot.names[node as usize] as usize] |= use_of(kind, is_value);
-    }
-    for (edge, word) in snapshot.edge_words.iter().enumerate() {
-        if !word.link().is_numbered() {
-            uses[snapshot.edge_name(edge) as usize] |= used::AS_NAME;
+impl Uses {
+    /// # Errors
+    /// [`HeapError`] at the first record that does not fit.
+    fn of(bytes: &[u8], layout: &Layout, strings: &Strings<'_>, pairs: &mut PairNames) -> Result<Self, HeapError> {
+        let [script, name] = strings.find(["system / Script", "name"]);
+        let mut uses =
+            Self { of_strings: vec![0; strings.len()], names: Vec::new(), of_scripts: Vec::new(), n_edges: 0 };
+        uses.read_nodes(bytes, layout, script, pairs)?;
+        let n_edges = uses.read_edges(bytes, layout, name)?;
+        if n_edges != uses.n_edges {
+            return Err(HeapError::Unexpected {
+                at: layout.edges.end as u64,
+                expected: format!("the {} edges that the nodes count", uses.n_edges),
+                found: n_edges.to_string(),
+            });
         }
+        Ok(uses)
     }
-    for node in script_names(snapshot, graph) {
-        uses[snapshot.names[node as usize] as usize] |= used::AS_NAME;
-    }
-    uses
-}
 
-/// The strings that hold the files of scripts.
-fn script_names(snapshot: &Snapshot<'_>, graph: &Graph) -> Vec<u32> {
-    let [Some(script), Some(name)] = snapshot.strings.find(["system / Script", "name"]) else { return Vec::new() };
-    let mut names = Vec::new();
-    for node in (0..snapshot.n_nodes() as u32).filter(|&node| snapshot.names[node as usize] == script) {
-        for edge in graph.first.range(node as usize) {
-            let word = snapshot.edge_words[edge];
-            if !word.link().is_numbered() && snapshot.edge_name(edge) == name {
-                names.push(graph.targets[edge]);
+    fn read_nodes(
+        &mut self,
+        bytes: &[u8],
+        layout: &Layout,
+        script: Option<u32>,
+        pairs: &mut PairNames,
+    ) -> Result<(), HeapError> {
+        let place = |name| layout.node.place(name).unwrap_or_default();
+        let (kind, name, id, edge_count) = (place("type"), place("name"), place("id"), place("edge_count"));
+        let mut use_of_type = [used::AS_TYPE; 256];
+        for (used, node_type) in use_of_type.iter_mut().zip(&layout.node.types) {
+            *used = use_of(node_type);
+        }
+        let mut records = Sequence::of(bytes, layout.nodes.clone(), layout.node.names.len(), "nodes")?;
+        for _ in 0..records.n_records {
+            let record = records.next();
+            let used = use_of_type[record[kind].min(255) as usize];
+            let Some(index) = self.mark(record[name], used) else { return Err(self.unknown(record[name], &records)) };
+            if used != used::AS_TYPE && pairs.mentioned.contains(&record[id]) {
+                pairs.contents.insert(record[id]);
+            }
+            let n_edges = usize::try_from(record[edge_count]).unwrap_or(usize::MAX);
+            let first = self.n_edges;
+            self.n_edges = first.saturating_add(n_edges);
+            if script == Some(index) {
+                self.of_scripts.push(first..self.n_edges);
+            }
+            self.names.push(index);
+        }
+        records.checked()
+    }
+
+    /// Marks the names of edges, and of what scripts call their name. Returns how many edges there are.
+    fn read_edges(&mut self, bytes: &[u8], layout: &Layout, name_of: Option<u32>) -> Result<usize, HeapError> {
+        let place = |name| layout.edge.place(name).unwrap_or_default();
+        let (kind, name, to_node) = (place("type"), place("name_or_index"), place("to_node"));
+        let mut is_numbered = [false; 256];
+        for (numbered, edge_type) in is_numbered.iter_mut().zip(&layout.edge.types) {
+            *numbered = edge_type == "element" || edge_type == "hidden";
+        }
+        let n_fields = layout.node.names.len().max(1);
+        let mut records = Sequence::of(bytes, layout.edges.clone(), layout.edge.names.len(), "edges")?;
+        let scripts = std::mem::take(&mut self.of_scripts);
+        let mut scripts = scripts.iter().filter(|edges| !edges.is_empty()).peekable();
+        for edge in 0..records.n_records {
+            let record = records.next();
+            if !is_numbered[record[kind].min(255) as usize] {
+                let Some(index) = self.mark(record[name], used::AS_NAME) else {
+                    return Err(self.unknown(record[name], &records));
+                };
+                if scripts.peek().is_some_and(|edges| edges.contains(&edge)) && name_of == Some(index) {
+                    let file = self.names.get(record[to_node] as usize / n_fields).copied();
+                    self.of_strings[file.unwrap_or(index) as usize] |= used::AS_NAME;
+                }
+            }
+            if scripts.peek().is_some_and(|edges| edges.end <= edge + 1) {
+                scripts.next();
             }
         }
+        let n_edges = records.n_records;
+        records.checked().map(|()| n_edges)
     }
-    names
+
+    /// Notes that a string is used so; its index, if there is such a string.
+    #[inline]
+    fn mark(&mut self, index: u64, used: u8) -> Option<u32> {
+        *self.of_strings.get_mut(usize::try_from(index).ok()?)? |= used;
+        Some(index as u32)
+    }
+
+    fn unknown(&self, index: u64, records: &Sequence<'_>) -> HeapError {
+        HeapError::Unexpected {
+            at: records.numbers.at() as u64,
+            expected: format!("a record before it that names one of {} strings", self.of_strings.len()),
+            found: index.to_string(),
+        }
+    }
+}
+
+/// Fields of a record that are read; real ones have 3 to 7.
+const FIELDS_MAX: usize = 16;
+
+/// The records of an array, one after the other.
+struct Sequence<'a> {
+    numbers: Numbers<'a>,
+    n_records: usize,
+    n_fields: usize,
+    record: [u64; FIELDS_MAX],
+}
+
+impl<'a> Sequence<'a> {
+    fn of(bytes: &'a [u8], range: Range<usize>, n_fields: usize, what: &str) -> Result<Self, HeapError> {
+        if n_fields > FIELDS_MAX {
+            return Err(HeapError::Unexpected {
+                at: 0,
+                expected: format!("at most {FIELDS_MAX} fields in each of the `{what}`"),
+                found: n_fields.to_string(),
+            });
+        }
+        let n_records = Records::of(bytes, range.clone(), n_fields, what)?.n_records;
+        Ok(Self { numbers: Numbers::of(bytes, &range), n_records, n_fields, record: [0; FIELDS_MAX] })
+    }
+
+    /// The next record; what is no number counts as 0 until [`Sequence::checked`] says so.
+    #[inline]
+    fn next(&mut self) -> &[u64; FIELDS_MAX] {
+        for field in &mut self.record[..self.n_fields] {
+            *field = self.numbers.next();
+        }
+        &self.record
+    }
+
+    fn checked(mut self) -> Result<(), HeapError> {
+        self.numbers.checked()
+    }
 }
 
 /// Texts that say how long a content was and which ones were alike, and nothing else.
@@ -143,10 +252,10 @@ struct Fillers<'a> {
 }
 
 impl<'a> Fillers<'a> {
-    fn beside(snapshot: &Snapshot<'a>, uses: &[u8]) -> Self {
+    fn beside(strings: &Strings<'a>, uses: &[u8]) -> Self {
         let both = |&(_, &uses): &(usize, &u8)| uses & used::AS_SHAPE != 0 && uses & !used::AS_SHAPE != 0;
         let stays = uses.iter().enumerate().filter(both);
-        let taken = stays.map(|(index, _)| snapshot.strings.raw(index as u32)).collect();
+        let taken = stays.map(|(index, _)| strings.raw(index as u32)).collect();
         Self { given: FxHashMap::default(), n_given: FxHashMap::default(), taken }
     }
 
@@ -221,10 +330,12 @@ fn n_units(raw: &[u8]) -> usize {
 /// The names of a `WeakMap`'s edges hold the name of key and value: `N / part of key (K @k) -> value (V @v) pair in WeakMap (table
 /// @T)`. Of a string, that is its contents.
 struct PairNames {
-    /// Ids that are named so and belong to what has contents.
-    contents: FxHashSet<u64>,
-    /// Whether the string is such a name.
+    /// Strings that are such names.
     named: FxHashSet<u32>,
+    /// Ids in them.
+    mentioned: FxHashSet<u64>,
+    /// Those of what has contents.
+    contents: FxHashSet<u64>,
 }
 
 const KEY: &[u8] = b" / part of key (";
@@ -232,48 +343,68 @@ const VALUE: &[u8] = b") -> value (";
 const TABLE: &[u8] = b") pair in WeakMap (table @";
 
 impl PairNames {
-    fn of(snapshot: &Snapshot<'_>) -> Self {
-        let named: FxHashSet<u32> = snapshot.strings.containing(KEY).into_iter().collect();
-        let mut contents = FxHashSet::default();
-        if named.is_empty() {
-            return Self { contents, named };
+    fn of(strings: &Strings<'_>) -> Self {
+        let named = strings.containing(KEY);
+        let mut mentioned = FxHashSet::default();
+        for &index in &named {
+            let pair = Pair::of(strings.raw(index));
+            mentioned.extend(pair.into_iter().flat_map(|pair| [pair.key.1, pair.value.1]));
         }
-        for node in 0..snapshot.n_nodes() as u32 {
-            let kind = snapshot.kind(node);
-            if use_of(kind, kind == NodeKind::Other && is_value(snapshot, node)) != used::AS_TYPE {
-                contents.insert(snapshot.id(node));
-            }
-        }
-        Self { contents, named }
+        Self { named: named.into_iter().collect(), mentioned, contents: FxHashSet::default() }
     }
 
     /// The name without contents, where it has some.
-    fn replacement(&self, index: u32, raw: &[u8]) -> Option<String> {
+    fn replacement<'a>(&self, index: u32, raw: impl Fn() -> &'a [u8]) -> Option<String> {
         if !self.named.contains(&index) {
             return None;
         }
-        let digits = raw.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let rest = raw[digits..].strip_prefix(KEY)?;
-        let head = String::from_utf8_lossy(&raw[..raw.len() - rest.len()]);
-        let parts = || {
-            let (value_at, table_at) = (memchr::memmem::find(rest, VALUE)?, memchr::memmem::rfind(rest, TABLE)?);
-            let value = rest.get(value_at + VALUE.len()..table_at)?;
-            Some((named_id(&rest[..value_at])?, named_id(value)?, &rest[table_at..]))
-        };
-        let Some(((key, key_id), (value, value_id), table)) = parts() else {
+        let raw = raw();
+        let Some(Pair { head, key, value, table }) = Pair::of(raw) else {
             // The engine cuts long names: what is left says nothing to us, and may be contents.
-            return rest.iter().any(|byte| *byte != b'x').then(|| format!("{head}{}", "x".repeat(rest.len())));
+            let from = memchr::memmem::find(raw, KEY)? + KEY.len();
+            let head = String::from_utf8_lossy(&raw[..from]);
+            return raw[from..]
+                .iter()
+                .any(|byte| *byte != b'x')
+                .then(|| format!("{head}{}", "x".repeat(raw.len() - from)));
         };
-        let shown = |name: &[u8], id: u64| {
+        let shown = |(name, id): (&[u8], u64)| {
             if self.contents.contains(&id) {
                 "x".repeat(n_units(name))
             } else {
                 String::from_utf8_lossy(name).into_owned()
             }
         };
-        let (key, value) = (shown(key, key_id), shown(value, value_id));
-        let name = format!("{head}{key} @{key_id}) -> value ({value} @{value_id}{}", String::from_utf8_lossy(table));
+        let (head, table) = (String::from_utf8_lossy(head), String::from_utf8_lossy(table));
+        let (key, key_id, value, value_id) = (shown(key), key.1, shown(value), value.1);
+        let name = format!("{head}{key} @{key_id}) -> value ({value} @{value_id}{table}");
         (name.as_bytes() != raw).then_some(name)
+    }
+}
+
+/// The parts of such a name.
+struct Pair<'a> {
+    /// Up to the key.
+    head: &'a [u8],
+    /// Name and id.
+    key: (&'a [u8], u64),
+    value: (&'a [u8], u64),
+    /// From behind the value.
+    table: &'a [u8],
+}
+
+impl<'a> Pair<'a> {
+    fn of(raw: &'a [u8]) -> Option<Self> {
+        let digits = raw.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let rest = raw[digits..].strip_prefix(KEY)?;
+        let (value_at, table_at) = (memchr::memmem::find(rest, VALUE)?, memchr::memmem::rfind(rest, TABLE)?);
+        let value = named_id(rest.get(value_at + VALUE.len()..table_at)?)?;
+        Some(Self {
+            head: &raw[..raw.len() - rest.len()],
+            key: named_id(&rest[..value_at])?,
+            value,
+            table: &rest[table_at..],
+        })
     }
 }
 
@@ -324,9 +455,10 @@ mod tests {
 
     #[test]
     fn names_that_hold_contents_lose_them() {
-        let names = PairNames { contents: FxHashSet::from_iter([9]), named: FxHashSet::from_iter([0]) };
+        let (named, contents) = (FxHashSet::from_iter([0]), FxHashSet::from_iter([9]));
+        let names = PairNames { named, mentioned: FxHashSet::default(), contents };
         let pair = |value: &str| format!("2 / part of key (Key @7) -> value ({value}) pair in WeakMap (table @5)");
-        let replaced = |raw: &str| names.replacement(0, raw.as_bytes());
+        let replaced = |raw: &str| names.replacement(0, || raw.as_bytes());
         assert_eq!(replaced(&pair("Session @8")), None);
         assert_eq!(replaced(&pair("se) -> value (cret @3 @9")), Some(pair("xxxxxxxxxxxxxxxxxxxxx @9")));
         assert_eq!(
