@@ -47,6 +47,21 @@ pub struct HeapAnalysis {
     pub answers: HeapAnswers,
 }
 
+/// Types of one capture, without who holds what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeapHistogram {
+    /// As [`HeapAnalysis::format`].
+    pub format: String,
+    /// Bytes of the capture, not compressed.
+    pub file_bytes: u64,
+    /// Bytes of all objects.
+    pub total_bytes: u64,
+    /// Types, most own bytes first.
+    pub classes: Vec<HeapClass>,
+    /// What could not be read.
+    pub warnings: Vec<String>,
+}
+
 /// Answers to single questions; what was not asked is left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeapAnswers {

@@ -14,8 +14,8 @@ mod verdict;
 
 pub use fleet::{Opinion, Service, ServiceDetail, Services, Target, Targets};
 pub use heap::{
-    Collection, DuplicateString, Finding, HeapAnalysis, HeapAnswers, HeapClass, HeapClassDetail, HeapClassGrowth, HeapDiff,
-    HeapEdge, HeapNode, HeapObject, HeapRetainer, HeapTotals,
+    Collection, DuplicateString, Finding, HeapAnalysis, HeapAnswers, HeapClass, HeapClassDetail, HeapClassGrowth,
+    HeapDiff, HeapEdge, HeapHistogram, HeapNode, HeapObject, HeapRetainer, HeapTotals,
 };
 pub use incident::{Capture, Frame, Incident, Incidents, Location, PathStep, Suspect, Transition};
 pub use problem::Problem;

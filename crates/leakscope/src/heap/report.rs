@@ -52,6 +52,16 @@ pub(super) fn classes<'a>(classes: impl Iterator<Item = &'a Class>, max: usize) 
     classes.into_iter().map(class).collect()
 }
 
+/// Types with their counts and own bytes alone, most bytes first.
+pub(crate) fn histogram(found: &[Class]) -> Vec<wire::HeapClass> {
+    let mut all = classes(found.iter(), usize::MAX);
+    for class in &mut all {
+        class.retained_bytes = None;
+    }
+    all.sort_by_key(|class| std::cmp::Reverse(class.self_bytes));
+    all
+}
+
 fn class(class: &Class) -> wire::HeapClass {
     wire::HeapClass {
         name: class.name.clone(),

@@ -129,7 +129,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn class_table(classes: &[HeapClass], total_bytes: u64) -> String {
+/// Types with their counts and sizes.
+pub(crate) fn class_table(classes: &[HeapClass], total_bytes: u64) -> String {
     let has_places = classes.iter().any(|class| class.location.is_some());
     let has_retained = classes.iter().any(|class| class.retained_bytes.is_some());
     let mut header = vec!["TYPE"];

@@ -204,3 +204,37 @@ fn a_file_that_cannot_be_written_is_named() {
         assert!(ran.stderr.starts_with("error: `no/such/folder` cannot be written: "), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn a_histogram_has_the_counts_and_sizes_of_the_analysis() {
+    let folder = folder();
+    for name in ["tiny-1.heapsnapshot.zst", "tiny-heap.hprof.zst"] {
+        let name = fixture(name);
+        let whole = json(folder.path(), &["analyze", &name, "--format", "json"]);
+        let histogram = json(folder.path(), &["analyze", &name, "--histogram", "--format", "json"]);
+        assert_eq!(keys(&histogram), ["classes", "file_bytes", "format", "total_bytes", "warnings"]);
+        let counts = |report: &Value| -> BTreeMap<String, (u64, u64)> {
+            let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+            for class in report["classes"].as_array().unwrap() {
+                let sum = counts.entry(class["name"].as_str().unwrap().to_owned()).or_default();
+                *sum = (sum.0 + class["count"].as_u64().unwrap(), sum.1 + class["self_bytes"].as_u64().unwrap());
+            }
+            counts
+        };
+        assert_eq!(counts(&histogram), counts(&whole));
+        assert_eq!(histogram["classes"][0]["retained_bytes"], Value::Null);
+    }
+}
+
+#[test]
+fn the_dump_of_a_jvm_is_told_with_ids_in_hexadecimal() {
+    let folder = folder();
+    let name = fixture("tiny-heap.hprof.zst");
+    let report = json(folder.path(), &["analyze", &name, "--format", "json"]);
+    assert_eq!((&report["format"], &report["warnings"]), (&json!("hprof"), &json!([])));
+    let map = report["dominators"].as_array().unwrap().iter().find(|object| object["name"] == "java.util.HashMap");
+    let id = format!("{:#x}", map.unwrap()["id"].as_u64().unwrap());
+    let ran = run(folder.path(), &["analyze", &name, "--node", &id, "--paths", &id]);
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.starts_with(&format!("java.util.HashMap {id}\n")), "{}", ran.stdout);
+}
