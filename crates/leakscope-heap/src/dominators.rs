@@ -100,7 +100,9 @@ struct Walk {
 impl Walk {
     fn of(graph: &impl Successors, root: u32, leaves: Bits) -> Self {
         let n = graph.n_nodes();
-        let mut walk = Self { nodes: Vec::new(), parents: Vec::new(), orders: vec![NONE; n], leaves };
+        // Room for all at once: only what is written is ever in memory.
+        let (nodes, parents) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut walk = Self { nodes, parents, orders: vec![NONE; n], leaves };
         let mut seen = walk.leaves.clone();
         let mut stack = Vec::new();
         walk.from(graph, root, &mut seen, &mut stack);

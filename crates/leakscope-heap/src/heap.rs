@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use leakscope_model::{Location, PathStep};
+use leakscope_model::{Frame, Location, PathStep};
 
 use crate::contents::DuplicateString;
 use crate::error::HeapError;
@@ -167,6 +167,8 @@ pub(crate) trait Detail: Send + Sync {
     fn location(&self, node: u32) -> Option<Location>;
     /// Whether one of the edges from `from` to `to`, of which there is one at least, keeps `to` alive.
     fn retains(&self, graph: &Graph, from: u32, to: u32) -> bool;
+    /// The stack by which a node was allocated, innermost frame first; empty where the capture does not say.
+    fn allocated_by(&self, node: u32) -> Vec<Frame>;
     /// Texts that several strings have, most bytes first, at most `max`.
     fn duplicates(&self, self_bytes: &Sizes, max: usize) -> Vec<DuplicateString>;
     /// Whether nodes of a class of this name may be collections.

@@ -10,7 +10,6 @@ pub(crate) struct Scene<'s, 'a> {
     pub(crate) heap: &'s Heap<'a>,
     /// From below the root down to what accumulates.
     pub(crate) way: &'s [Step],
-    pub(crate) holder: Node,
     pub(crate) element: Option<Node>,
     pub(crate) element_name: &'s str,
     /// `sessionStore.sessions`; empty where no name is known.

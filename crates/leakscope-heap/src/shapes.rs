@@ -58,11 +58,6 @@ pub(crate) struct Tally {
 }
 
 impl Shapes {
-    /// The text of a symbol.
-    pub(crate) fn text(&self, symbol: Symbol) -> &str {
-        &self.texts[symbol as usize]
-    }
-
     fn symbol(&mut self, text: &str) -> Symbol {
         if let Some(&symbol) = self.symbols.get(text) {
             return symbol;

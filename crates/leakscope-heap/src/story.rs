@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use leakscope_model::{Location, PathStep};
+use leakscope_model::{Frame, Location, PathStep};
 
 use crate::heap::{Edge, EdgeKind, EdgeName, Heap, Node};
 
@@ -260,6 +260,12 @@ fn words(name: &str) -> BTreeSet<String> {
         word.extend(char.to_lowercase().filter(|char| char.is_alphanumeric()));
     }
     words
+}
+
+/// The place of a frame of the program's own code.
+pub(crate) fn place_of_frame(frame: &Frame) -> Option<Location> {
+    let place = Location { file: frame.file.clone()?, line: frame.line?, column: None };
+    Some(place).filter(is_programs_own)
 }
 
 /// Where a function or the class of an object is declared.

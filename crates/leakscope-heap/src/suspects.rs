@@ -116,14 +116,17 @@ pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Findin
     let scene = Scene {
         heap,
         way: &way,
-        holder,
         element,
         element_name: &element_name,
         owner: story::owner_of(heap, &way),
         chained: evidence.place.elements.is_some_and(|elements| repeats(evidence.shapes, elements, evidence.last)),
     };
     let verdict = rules::judge(&scene);
-    let (location, by_name) = place(heap, &way, holder, element);
+    let stack = heap.detail.allocated_by(element.unwrap_or(holder).0);
+    let (location, by_name) = match stack.iter().find_map(story::place_of_frame) {
+        Some(place) => (Some(place), None),
+        None => place(heap, &way, holder, element),
+    };
     let identity = identity(heap, &way, &element_name);
     let suspect = Suspect {
         title: verdict.title,
@@ -133,7 +136,7 @@ pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Findin
         count,
         share: evidence.share.clamp(0.0, 1.0),
         path: story::path_of(heap, &way),
-        stack: Vec::new(),
+        stack,
         location,
         confidence: confidence(evidence, growth),
         reason: rules::reason(evidence, growth, by_name.as_deref(), verdict.advice),

@@ -15,8 +15,9 @@ mod retention;
 mod snapshot;
 mod strings;
 mod tables;
+mod traces;
 
-use crate::dominators::dominators;
+use crate::dominators::{Dominators, dominators};
 use crate::error::HeapError;
 use crate::heap::{Format, Heap, Phase};
 use crate::retained::{class_retained, retained};
@@ -51,24 +52,28 @@ pub(crate) fn analyse<'a>(
     let root = snapshot.root;
     let pairs = retention::WeakPairs::of(&snapshot);
     progress(Phase::Dominators);
-    let (owned, ()) = rayon::join(
-        || retention::page_owned(&snapshot, &graph),
+    let owned = retention::page_owned(&snapshot, &graph);
+    retention::mark(&mut snapshot, &graph, &pairs, &owned);
+    drop(owned);
+    // Beside the dominators only what needs little memory: they need most.
+    let (dominators, ()) = rayon::join(
+        || dominators(&retention::Retaining { words: &snapshot.edge_words, graph: &graph }, root),
         || ownership::transfer_sizes(&snapshot, &graph, &mut self_bytes),
     );
-    retention::mark(&mut snapshot, &graph, &pairs, &owned);
-    let (distances, dominators) = rayon::join(
-        || distances::distances(&snapshot, &graph, &pairs),
-        || dominators(&retention::Retaining { words: &snapshot.edge_words, graph: &graph }, root),
-    );
     progress(Phase::Sizes);
-    let retained = retained(&dominators, &self_bytes);
-    let dominators = dominators.of;
-    let detached = detached::detached(&snapshot, &graph);
     let scripts = describe::Scripts::of(&snapshot, &graph);
-    let classes::Classes { of: class_of, mut classes, interfaces } =
-        classes::classes(&snapshot, &graph, &self_bytes, &detached, &scripts, interfaces);
+    let (distances, (retained, found, detached)) = rayon::join(
+        || distances::distances(&snapshot, &graph, &pairs),
+        || {
+            let detached = detached::detached(&snapshot, &graph);
+            let found = classes::classes(&snapshot, &graph, &self_bytes, &detached, &scripts, interfaces);
+            (retained(&dominators, &self_bytes), found, detached)
+        },
+    );
+    let classes::Classes { of: class_of, mut classes, interfaces } = found;
     let class_of = class_of.into();
-    let tree = DominatorTree::of(&dominators, root);
+    let Dominators { of: dominators, order } = dominators;
+    let tree = DominatorTree::in_place_of(order, &dominators, root);
     class_retained(&mut classes, &class_of, &self_bytes, &retained, &tree, root);
     Ok(Heap {
         format: Format::V8HeapSnapshot,

@@ -1,6 +1,6 @@
 //! What is said of single nodes: names, texts, edges with the names of fields.
 
-use leakscope_model::Location;
+use leakscope_model::{Frame, Location};
 
 use crate::contents::DuplicateString;
 use crate::graph::{Graph, Sizes};
@@ -84,6 +84,11 @@ impl Detail for Dump<'_> {
     fn retains(&self, _graph: &Graph, _from: u32, _to: u32) -> bool {
         // Edges that do not are not in the graph.
         true
+    }
+
+    fn allocated_by(&self, _node: u32) -> Vec<Frame> {
+        // HotSpot gives every object the same stack, which says nothing.
+        Vec::new()
     }
 
     fn duplicates(&self, self_bytes: &Sizes, max: usize) -> Vec<DuplicateString> {

@@ -1,6 +1,6 @@
 //! What people call the nodes of a snapshot, and where they come from in the source.
 
-use leakscope_model::Location;
+use leakscope_model::{Frame, Location};
 use rustc_hash::FxHashMap;
 
 use crate::contents::{DuplicateString, duplicates_of};
@@ -9,6 +9,7 @@ use crate::heap::{Detail, Edge, EdgeKind, EdgeName, Node};
 
 use super::snapshot::{Link, NodeKind, Site, Snapshot};
 use super::tables::TableNames;
+use super::traces;
 
 /// Properties of an object whose names are taken for names.
 const PROPERTIES_MAX: usize = 100;
@@ -148,6 +149,10 @@ impl Detail for Described<'_> {
     fn retains(&self, graph: &Graph, from: u32, to: u32) -> bool {
         let mut edges = graph.first.range(from as usize);
         edges.any(|edge| graph.targets[edge] == to && !self.snapshot.edge_words[edge].is_weak())
+    }
+
+    fn allocated_by(&self, node: u32) -> Vec<Frame> {
+        traces::stack(&self.snapshot, node)
     }
 
     fn duplicates(&self, self_bytes: &Sizes, max: usize) -> Vec<DuplicateString> {

@@ -3,4 +3,5 @@
 mod bad_v8;
 mod hprof;
 mod redact;
+mod tracked;
 mod v8;
