@@ -105,10 +105,11 @@ impl Detail for Dump<'_> {
 
     fn outside_bytes(&self, node: u32) -> u64 {
         match self.record(node) {
-            // A view on another buffer has its bytes from there.
+            // Only its own memory has a cleaner: a view has that of another buffer, a mapped file is no memory of the program's.
             Some(record @ Record::Instance { class, .. })
                 if self.classes.infos[class as usize].name == DIRECT_BUFFER
-                    && self.referred(&record, "att").is_none() =>
+                    && self.referred(&record, "cleaner").is_some()
+                    && self.referred(&record, "fd").is_none() =>
             {
                 self.whole(&record, "capacity").and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use leakscope_heap::{Heap, analyse};
+use leakscope_heap::{ClassGrowth, Heap, analyse, diff};
 use serde_json::Value;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -83,4 +83,40 @@ fn classes_of_a_snapshot_of_node_20_are_those_of_devtools() {
 #[test]
 fn classes_of_a_snapshot_of_node_24_are_those_of_devtools() {
     classes_are_those_of_devtools("s-n24-3");
+}
+
+fn growth_is_that_of_devtools(name: &str) {
+    let theirs: Value = serde_json::from_slice(&fixture(&format!("{name}-1-3.diff.json"))).unwrap();
+    let row = |row: &Value| {
+        let number = |key: &str| row[key].as_u64().unwrap();
+        let counts = (number("addedCount"), number("removedCount"), number("addedSize"), number("removedSize"));
+        (row["name"].as_str().unwrap().to_owned(), counts)
+    };
+    let mut theirs: Vec<_> = theirs["rows"].as_array().unwrap().iter().map(row).collect();
+    let (first, last) = (fixture(&format!("{name}-1.heapsnapshot.zst")), fixture(&format!("{name}-3.heapsnapshot.zst")));
+    let diff = diff(&[&first, &last], &|_, _| {}).unwrap();
+    let counts = |row: &ClassGrowth| (row.added_count, row.removed_count, row.added_bytes, row.removed_bytes);
+    let mut ours: Vec<_> = diff.classes.iter().map(|row| (row.name.clone(), counts(row))).collect();
+    ours.sort();
+    theirs.sort();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn growth_by_class_of_node_20_is_that_of_devtools() {
+    growth_is_that_of_devtools("tiny");
+}
+
+#[test]
+fn growth_by_class_of_node_24_is_that_of_devtools() {
+    growth_is_that_of_devtools("s-n24");
+}
+
+#[test]
+fn three_snapshots_name_the_five_leaks_of_their_service_and_no_cache() {
+    let captures = ["tiny-1", "tiny-2", "tiny-3"].map(|name| fixture(&format!("{name}.heapsnapshot.zst")));
+    let slices: Vec<&[u8]> = captures.iter().map(Vec::as_slice).collect();
+    let diff = diff(&slices, &|_, _| {}).unwrap();
+    let titles: Vec<&str> = diff.findings.iter().map(|finding| finding.suspect.title.as_str()).collect();
+    assert_eq!(titles, [""; 0]);
 }
