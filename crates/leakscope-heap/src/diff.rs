@@ -11,7 +11,7 @@ use crate::findings::{ClassGrowth, Finding, Totals};
 use crate::heap::{Format, Heap, Node, Phase, analyse_like};
 use crate::hprof::normalised;
 use crate::shapes::{Shapes, Tally};
-use crate::suspects::{Evidence, counted, finding};
+use crate::suspects::{Evidence, counted, finding, owned};
 use crate::v8::Interface;
 
 /// What grew.
@@ -91,12 +91,13 @@ pub fn diff<'a>(captures: &[&'a [u8]], progress: &(dyn Fn(usize, Phase) + Sync))
     let mut totals = vec![Totals::default(); n];
     // The last first: plain objects of all captures are called as in the last.
     let last = read(n - 1, None, last)?;
-    tallies[n - 1] = shapes.tally(&last);
+    let scopes = shapes.scopes(&last);
+    tallies[n - 1] = shapes.tally(&last, &scopes);
     totals[n - 1] = Totals::of(&last);
     let mut classes = Vec::new();
     for index in 0..n - 1 {
         let heap = read(index, Some(&last.interfaces), if index == 0 { first } else { captures[index] })?;
-        tallies[index] = shapes.tally(&heap);
+        tallies[index] = shapes.tally(&heap, &scopes);
         totals[index] = Totals::of(&heap);
         if index == 0 {
             classes = class_growth(&heap, &last);
@@ -129,15 +130,14 @@ fn findings(last: &Heap<'_>, shapes: &Shapes, tallies: &[Tally]) -> Vec<Finding>
     let bytes_min = ((growth_bytes as f64 * SHARE_MIN) as i64).max(GROWTH_MIN);
     let mut places = accumulations(shapes, tallies, bytes_min);
     places.retain(|place| place.growth() as f64 >= total * HEAP_SHARE_MIN * SHARE_MIN);
-    places.sort_by_key(|place| (!place.grew_in_every_step(), std::cmp::Reverse(place.growth())));
     let all: i64 = places.iter().map(Accumulation::growth).sum();
     let all = growth_bytes.max(all).max(1) as f64;
+    let last_tally = &tallies[tallies.len() - 1];
     let mut findings = Vec::new();
-    for place in &places {
+    for (place, shared) in &owned(last, last_tally, places) {
         let counts = tallies.iter().map(|tally| counted(shapes, place, tally)).collect();
-        let last_tally = &tallies[tallies.len() - 1];
         let share = place.growth() as f64 / all;
-        let evidence = Evidence { shapes, last: last_tally, place, counts, share };
+        let evidence = Evidence { shapes, last: last_tally, place, counts, share, shared: *shared };
         if place.growth() as f64 >= total * HEAP_SHARE_MIN {
             findings.extend(finding(last, &evidence));
         }

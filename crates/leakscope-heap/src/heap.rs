@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use leakscope_model::{Frame, Location, PathStep};
 
 use crate::contents::DuplicateString;
-use crate::error::HeapError;
 use crate::distances::distances;
+use crate::error::HeapError;
 use crate::graph::{ClassOf, Graph, Sizes};
 use crate::{hprof, v8};
 

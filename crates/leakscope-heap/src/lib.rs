@@ -19,6 +19,7 @@ mod redact;
 mod retained;
 mod rules;
 mod shapes;
+mod sharing;
 mod story;
 mod suspects;
 mod tree;

@@ -20,6 +20,21 @@ const DEPTH_MAX: u32 = 60;
 /// Entries of the table of shapes that were met last; a power of two.
 const RECENT: usize = 1 << 14;
 
+/// The class of what holds the variables of a function or module of JavaScript.
+const SCOPE: &str = "system / Context";
+/// Part of the heap that a scope holds to be known by its id.
+const SCOPE_SHARE_MIN: f64 = 0.01;
+/// Scopes that are known so; there are not many of one percent that do not hold each other.
+const SCOPES_MAX: usize = 1_000;
+/// Dominators of such a scope.
+const SCOPE_DEPTH_MAX: usize = 100;
+
+/// Scopes that are known by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Scopes {
+    ids: FxHashMap<u64, Symbol>,
+}
+
 /// The number of a text.
 type Symbol = u32;
 
@@ -68,8 +83,25 @@ impl Shapes {
         symbol
     }
 
+    /// The scopes of `heap` that hold most, as far as no scope holds them.
+    ///
+    /// A module's scope is held by its functions, and what holds those all may differ from capture to capture: now this, now that
+    /// function runs. So they are known by their ids, which last, and not by the way to them.
+    pub(crate) fn scopes(&mut self, heap: &Heap<'_>) -> Scopes {
+        let is_scope = |node: Node| heap.class(node).name == SCOPE;
+        let bytes_min = (heap.total_bytes() as f64 * SCOPE_SHARE_MIN) as u64;
+        let big = |node: &Node| heap.retained_bytes(*node) >= bytes_min && is_scope(*node);
+        let above = |node: Node| std::iter::successors(heap.dominator(node), |&above| heap.dominator(above));
+        let outermost =
+            |node: &Node| above(*node).take(SCOPE_DEPTH_MAX + 1).filter(|above| is_scope(*above)).count() == 0;
+        let shallow = |node: &Node| above(*node).take(SCOPE_DEPTH_MAX + 1).count() <= SCOPE_DEPTH_MAX;
+        let found = heap.nodes().filter(big).filter(shallow).filter(outermost).take(SCOPES_MAX);
+        let ids = found.map(|node| (heap.id(node), self.symbol(&format!("@{}", heap.id(node))))).collect();
+        Scopes { ids }
+    }
+
     /// Counts the objects of one capture into shapes. Shapes that are new to the table are added.
-    pub(crate) fn tally(&mut self, heap: &Heap<'_>) -> Tally {
+    pub(crate) fn tally(&mut self, heap: &Heap<'_>, scopes: &Scopes) -> Tally {
         let holds = heap.detail.holds(&heap.graph, &heap.dominators);
         let mut types = TypeSymbols::of(self, heap);
         let mut hold_symbols: FxHashMap<u32, Symbol> = FxHashMap::default();
@@ -77,6 +109,7 @@ impl Shapes {
         let mut recent = vec![((u32::MAX, 0, 0), 0_u32); RECENT];
         let mut shape_of = vec![u32::MAX; heap.n_nodes()];
         let outside: Vec<bool> = heap.classes.iter().map(|class| class.name == "java.nio.DirectByteBuffer").collect();
+        let scope: Vec<bool> = heap.classes.iter().map(|class| class.name == SCOPE && !scopes.ids.is_empty()).collect();
         let mut tally = Tally::default();
         for node in ParentsFirst::of(heap) {
             let of = types.of_node(self, heap, node);
@@ -84,8 +117,12 @@ impl Shapes {
                 None | Some(&u32::MAX) => none,
                 Some(&hold) => *hold_symbols.entry(hold).or_insert_with(|| self.symbol(&heap.detail.hold_text(hold))),
             };
+            let known =
+                if scope[heap.class_of.get(node) as usize] { scopes.ids.get(&heap.detail.id(node)) } else { None };
             let shape = if node == heap.root {
                 self.root(of)
+            } else if let Some(&id) = known {
+                self.below(0, id, of)
             } else {
                 let parent = shape_of[heap.dominators[node as usize] as usize];
                 let key = (parent, hold, of);
@@ -113,13 +150,15 @@ impl Shapes {
 
     /// The shape of what `parent` holds by `hold`.
     fn below(&mut self, parent: u32, hold: Symbol, of: Symbol) -> u32 {
+        let alike =
+            |shape: u32| shape != 0 && self.shapes[shape as usize].hold == hold && self.shapes[shape as usize].of == of;
         let mut ancestor = parent;
-        for _ in 0..REPETITION_MAX {
-            let found = self.shapes[ancestor as usize];
-            if found.hold == hold && found.of == of && ancestor != 0 {
+        for period in 1..=REPETITION_MAX {
+            // The third of the same is a repetition; twice the same may be by chance.
+            if alike(ancestor) && alike(self.above(ancestor, period)) {
                 return ancestor;
             }
-            ancestor = found.parent;
+            ancestor = self.shapes[ancestor as usize].parent;
         }
         let depth = self.shapes[parent as usize].depth + 1;
         if depth > DEPTH_MAX {
@@ -131,6 +170,10 @@ impl Shapes {
             self.shapes.push(Shape { parent, hold, of, depth });
         }
         shape
+    }
+
+    fn above(&self, shape: u32, steps: usize) -> u32 {
+        (0..steps).fold(shape, |shape, _| self.shapes[shape as usize].parent)
     }
 
     /// Fills in what each shape retains.

@@ -9,7 +9,8 @@ use crate::accumulate::Accumulation;
 use crate::findings::{Finding, Growth, LeakIdentity};
 use crate::heap::{Heap, Node};
 use crate::rules::{self, Scene};
-use crate::shapes::{Shapes, Tally};
+use crate::shapes::{Scopes, Shapes, Tally};
+use crate::sharing;
 use crate::story::{self, Step};
 
 /// Part of the heap that must hang on one place for it to be a suspect of a single capture.
@@ -33,6 +34,8 @@ pub(crate) struct Evidence<'e> {
     pub(crate) counts: Vec<u64>,
     /// Part of all growth, or of the heap where there is one capture.
     pub(crate) share: f64,
+    /// Where several hold what accumulates: the one that holds most of it, and what it holds.
+    pub(crate) shared: Option<(Node, Node)>,
 }
 
 impl Heap<'_> {
@@ -41,16 +44,17 @@ impl Heap<'_> {
     /// A suspect of a single capture is a holder with many objects of one kind that retain a large part of the heap.
     pub fn suspects(&self, max: usize) -> Vec<Finding> {
         let mut shapes = Shapes::default();
-        let mut tally = shapes.tally(self);
+        let mut tally = shapes.tally(self, &Scopes::default());
         shapes.add_up(&mut tally);
         let total = tally.retained.first().copied().unwrap_or(0).max(1);
-        let mut places = self.crowded(&shapes, &tally, (total as f64 * SHARE_MIN) as u64);
-        places.sort_by_key(|place| std::cmp::Reverse(place.bytes[0]));
-        let evidence = |place| {
+        let places = self.crowded(&shapes, &tally, (total as f64 * SHARE_MIN) as u64);
+        let places = owned(self, &tally, places);
+        let told = |(place, shared): &(Accumulation, Option<(Node, Node)>)| {
             let counts = vec![counted(&shapes, place, &tally)];
-            Evidence { shapes: &shapes, last: &tally, place, counts, share: place.bytes[0] as f64 / total as f64 }
+            let share = place.bytes[0] as f64 / total as f64;
+            finding(self, &Evidence { shapes: &shapes, last: &tally, place, counts, share, shared: *shared })
         };
-        places.iter().map(evidence).filter_map(|evidence| finding(self, &evidence)).take(max).collect()
+        places.iter().filter_map(told).take(max).collect()
     }
 
     /// Holders with many objects of a shape below them that retain `bytes_min` at least.
@@ -96,7 +100,10 @@ pub(crate) fn counted(shapes: &Shapes, place: &Accumulation, tally: &Tally) -> u
 /// The suspect of one place; none where only the engine's own things accumulate.
 pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
     let (holder, element) = example(heap, evidence)?;
-    let way = way_to(heap, holder, element);
+    let (way, element) = match evidence.shared {
+        Some((by, element)) => (way_by(heap, by, element), Some(element)),
+        None => (story::way_down(heap, element.unwrap_or(holder)), element),
+    };
     let element_name = element.map_or_else(|| heap.name(holder), |element| kind_of(heap, element));
     if rules::is_engines_own(&element_name) {
         return None;
@@ -166,8 +173,7 @@ fn typical(heap: &Heap<'_>, holder: Node, element: Node) -> Node {
         return element;
     }
     let like = |node: &u32| {
-        heap.dominators[*node as usize] == holder.0
-            && heap.class_of.get(*node) == heap.class_of.get(element.0)
+        heap.dominators[*node as usize] == holder.0 && heap.class_of.get(*node) == heap.class_of.get(element.0)
     };
     let mut by_name: BTreeMap<String, Vec<Node>> = BTreeMap::new();
     for node in (0..heap.n_nodes() as u32).filter(like).take(ALIKE_MAX).map(Node) {
@@ -192,8 +198,58 @@ fn entry(heap: &Heap<'_>, mut node: Node) -> Node {
     node
 }
 
-fn way_to(heap: &Heap<'_>, holder: Node, element: Option<Node>) -> Vec<Step> {
-    story::way_down(heap, element.unwrap_or(holder))
+/// The way down to `by`, and on to what it holds with others.
+fn way_by(heap: &Heap<'_>, by: Node, element: Node) -> Vec<Step> {
+    let mut way = story::way_down(heap, by);
+    if let Some(last) = way.last_mut() {
+        last.holds = story::edge_between(heap, by, element);
+    }
+    way.push(Step { node: element, holds: None });
+    way
+}
+
+/// The places with what accumulates in one of them counted there: objects that several hold hang on what holds all those, and belong to
+/// the one that holds most of them. Most suspicious first.
+pub(crate) fn owned(
+    heap: &Heap<'_>,
+    tally: &Tally,
+    places: Vec<Accumulation>,
+) -> Vec<(Accumulation, Option<(Node, Node)>)> {
+    let biggest = |shape: u32| tally.biggest.get(shape as usize).copied().flatten();
+    let holders: Vec<Option<Node>> = places.iter().map(|place| biggest(place.at)).collect();
+    let shared: Vec<Option<(Node, Node)>> =
+        places.iter().map(|place| sharing::main_holder(heap, biggest(place.elements?)?)).collect();
+    let mut owned: Vec<(Accumulation, Option<(Node, Node)>)> = places.into_iter().zip(shared).collect();
+    for index in 0..owned.len() {
+        let Some((by, _)) = owned[index].1 else { continue };
+        let above = heap.dominator_path(by);
+        let inside = |other: &usize| {
+            *other != index
+                && holders[*other].is_some_and(|holder| above.contains(&holder))
+                && owned[*other].1.is_none()
+        };
+        let Some(other) = (0..owned.len())
+            .filter(inside)
+            .max_by_key(|&other| above.iter().position(|node| Some(*node) == holders[other]))
+        else {
+            continue;
+        };
+        let bytes = std::mem::take(&mut owned[index].0.bytes);
+        if holders[other] == Some(by) || owned[other].0.elements.is_none() {
+            // What it holds itself is what accumulates, not the keys beside.
+            owned[other].0.elements = owned[index].0.elements;
+            owned[other].1 = owned[index].1;
+        }
+        for (sum, bytes) in owned[other].0.bytes.iter_mut().zip(&bytes) {
+            *sum = sum.saturating_add(*bytes);
+        }
+    }
+    owned.retain(|(place, _)| !place.bytes.is_empty());
+    owned.sort_by_key(|(place, _)| {
+        let weight = if place.bytes.len() > 1 { place.growth() } else { place.bytes[0] as i64 };
+        (place.bytes.len() > 1 && !place.grew_in_every_step(), std::cmp::Reverse(weight))
+    });
+    owned
 }
 
 /// What people call what accumulates: a function by its name, everything else by its class.

@@ -13,7 +13,9 @@ const DEPTH_MAX: usize = 10_000;
 
 /// The stack by which `node` was allocated, innermost frame first; empty where none was recorded.
 pub(super) fn stack(snapshot: &Snapshot<'_>, node: u32) -> Vec<Frame> {
-    let Some(way) = snapshot.trace_node(node).and_then(|id| way_to(&snapshot.bytes[snapshot.layout.trace_tree.clone()], id)) else {
+    let Some(way) =
+        snapshot.trace_node(node).and_then(|id| way_to(&snapshot.bytes[snapshot.layout.trace_tree.clone()], id))
+    else {
         return Vec::new();
     };
     let layout = &snapshot.layout;

@@ -33,7 +33,8 @@ fn shape(heap: &Heap<'_>) -> Vec<String> {
     let classes = heap.classes().iter().map(|class| format!("{class:?}"));
     // Looked up one by one: the large fixture would take minutes without optimisation.
     let n_contents = if heap.n_nodes() < 200_000 { 50 } else { 0 };
-    let repeated = heap.duplicate_strings(n_contents).into_iter().map(|string| format!("{} {}", string.count, string.bytes));
+    let repeated =
+        heap.duplicate_strings(n_contents).into_iter().map(|string| format!("{} {}", string.count, string.bytes));
     let full = heap.collections(n_contents).into_iter().map(|collection| format!("{collection:?}"));
     let totals = format!("{} {} {}", heap.n_nodes(), heap.n_edges(), heap.total_bytes());
     heap.nodes().map(node).chain(classes).chain(repeated).chain(full).chain([totals]).collect()
