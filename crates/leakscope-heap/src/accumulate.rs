@@ -32,8 +32,8 @@ impl Accumulation {
     /// Whether each step from capture to capture has its part of the growth.
     pub(crate) fn grew_in_every_step(&self) -> bool {
         let mean = self.growth() as f64 / (self.bytes.len() - 1).max(1) as f64;
-        let steps = self.bytes.windows(2).map(|step| step[1] as f64 - step[0] as f64);
-        mean > 0.0 && steps.fold(true, |all, step| all && step >= STEP_SHARE_MIN * mean)
+        let mut steps = self.bytes.windows(2).map(|step| step[1] as f64 - step[0] as f64);
+        mean > 0.0 && steps.all(|step| step >= STEP_SHARE_MIN * mean)
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn accumulations(shapes: &Shapes, tallies: &[Tally], bytes_min: i64) 
 /// A thread that happens to look at a cache while the capture is taken holds it too, and what it holds is then held by none alone.
 fn moved(shapes: &Shapes, tallies: &[Tally], place: &Accumulation) -> bool {
     let shape = place.elements.unwrap_or(place.at);
-    let of = shapes.shapes[shape as usize].of;
+    let of = shapes.all[shape as usize].of;
     let growth = |part: fn(&Tally) -> &[u64], shapes_of: &dyn Fn(usize) -> bool| {
         let sum = |tally: &Tally| {
             let numbers = part(tally).iter().enumerate().filter(|(index, _)| shapes_of(*index));
@@ -87,7 +87,7 @@ fn moved(shapes: &Shapes, tallies: &[Tally], place: &Accumulation) -> bool {
         };
         tallies.last().map_or(0, sum) - tallies.first().map_or(0, sum)
     };
-    let of_type = |index: usize| shapes.shapes[index].of == of;
+    let of_type = |index: usize| shapes.all[index].of == of;
     let here = |index: usize| index == shape as usize;
     let part: fn(&Tally) -> &[u64] =
         if place.elements.is_some() { |tally| &tally.count } else { |tally| &tally.self_bytes };

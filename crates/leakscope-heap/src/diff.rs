@@ -104,7 +104,9 @@ pub fn diff<'a>(captures: &[&'a [u8]], progress: &(dyn Fn(usize, Phase) + Sync))
         }
     }
     progress(n - 1, Phase::Suspects);
-    tallies.iter_mut().for_each(|tally| shapes.add_up(tally));
+    for tally in &mut tallies {
+        shapes.add_up(tally);
+    }
     let growth_bytes = totals[n - 1].total_bytes as i64 - totals[0].total_bytes as i64;
     let findings = findings(&last, &shapes, &tallies);
     Ok(Diff { format: formats, captures: totals, growth_bytes, findings, classes, last })

@@ -1,7 +1,7 @@
 //! The known shapes of leaks: from what accumulates where to its name, a sentence and what to do about it.
 
 use crate::findings::Growth;
-use crate::heap::{Heap, Node};
+use crate::heap::{EdgeKind, Heap, Node};
 use crate::story::{self, Step};
 use crate::suspects::Evidence;
 
@@ -35,89 +35,136 @@ pub(crate) fn is_engines_own(name: &str) -> bool {
             && name != "system / JSArrayBufferData")
 }
 
-/// The first rule that fits.
+/// What a person reads of a scene.
+struct Words<'w> {
+    scene: &'w Scene<'w, 'w>,
+    element: String,
+    /// With a space before; empty where no name is known.
+    owner: String,
+    /// The container in brackets, with a space before.
+    container: String,
+    names: Vec<String>,
+    edges: Vec<String>,
+}
+
+/// Rules in order of what they know; the first that fits is taken.
+const RULES: [fn(&Words<'_>) -> Option<Verdict>; 10] =
+    [detached, listener, timer, thread, thread_local, class_loader, promise, chain, growing, unclosed];
+
+/// What the first rule that fits says.
 pub(crate) fn judge(scene: &Scene<'_, '_>) -> Verdict {
-    let element = shown(scene.element_name);
-    let owner = if scene.owner.is_empty() { String::new() } else { format!(" `{}`", scene.owner) };
     let names: Vec<String> = scene.way.iter().map(|step| scene.heap.name(step.node)).collect();
-    let edges: Vec<String> =
-        scene.way.iter().filter_map(|step| step.holds.as_ref()).map(|edge| edge.name.to_string()).collect();
-    let on_way = |wanted: &[&str]| {
-        names.iter().any(|name| wanted.iter().any(|wanted| name == wanted || story::short_class(name) == *wanted))
+    let held = scene.way.iter().filter_map(|step| step.holds.as_ref());
+    let container = names.iter().rev().skip(1).find(|name| !story::is_inner(name));
+    let words = Words {
+        scene,
+        element: shown(scene.element_name),
+        owner: if scene.owner.is_empty() { String::new() } else { format!(" `{}`", scene.owner) },
+        container: container.map(|name| format!(" ({})", story::short_class(name))).unwrap_or_default(),
+        edges: held.map(|edge| edge.name.to_string()).collect(),
+        names,
     };
-    let container = names.iter().rev().skip(1).find(|name| !story::is_inner(name)).cloned().unwrap_or_default();
-    let say = |kind, title, advice| Verdict { kind, title, advice };
-    if scene.element_name.starts_with("Detached ") {
-        return say(
-            "detached",
-            format!("detached `{element}` nodes held by{owner}"),
-            "drop the reference when the node is removed",
-        );
+    RULES.iter().find_map(|rule| rule(&words)).unwrap_or_else(|| collection(&words))
+}
+
+fn say(kind: &'static str, title: String, advice: &'static str) -> Verdict {
+    Verdict { kind, title, advice }
+}
+
+fn detached(words: &Words<'_>) -> Option<Verdict> {
+    let Words { element, owner, scene, .. } = words;
+    let of_document = scene.element_name.starts_with("Detached <") || scene.element_name.starts_with("Detached HTML");
+    if !of_document {
+        return None;
     }
-    if let Some(place) = edges.iter().position(|edge| edge == "_events") {
-        let event = edges.get(place + 1).map(|event| format!(" of `{event}`")).unwrap_or_default();
-        let emitter = scene.owner.split("._events").next().unwrap_or_default();
-        let title = format!("listeners `{element}`{event} accumulate on `{emitter}`");
-        return say("listener", title, "remove the listener when its subscriber ends (`off`, `once`, an AbortSignal)");
+    Some(say(
+        "detached",
+        format!("`{element}` nodes are held by{owner}"),
+        "drop the reference when the node is removed",
+    ))
+}
+
+fn listener(words: &Words<'_>) -> Option<Verdict> {
+    let place = words.edges.iter().position(|edge| edge == "_events")?;
+    let event = words.edges.get(place + 1).map(|event| format!(" of `{event}`")).unwrap_or_default();
+    let emitter = words.scene.owner.split("._events").next().unwrap_or_default();
+    let title = format!("listeners `{}`{event} accumulate on `{emitter}`", words.element);
+    Some(say("listener", title, "remove the listener when its subscriber ends (`off`, `once`, an AbortSignal)"))
+}
+
+fn timer(words: &Words<'_>) -> Option<Verdict> {
+    if !words.names.iter().any(|name| matches!(name.as_str(), "Timeout" | "TimersList" | "Immediate")) {
+        return None;
     }
-    if on_way(&["Timeout", "TimersList", "Immediate"]) {
-        let function =
-            scene.element.and_then(|element| called_by(scene.heap, element)).unwrap_or_else(|| element.clone());
-        return say(
-            "timer",
-            format!("timers of `{function}` are never cleared"),
-            "keep the handle and clear it when its owner ends",
-        );
+    let function = words.scene.element.and_then(|element| called_by(words.scene.heap, element));
+    let function = function.unwrap_or_else(|| words.element.clone());
+    Some(say(
+        "timer",
+        format!("timers of `{function}` are never cleared"),
+        "keep the handle and clear it when its owner ends",
+    ))
+}
+
+fn thread(words: &Words<'_>) -> Option<Verdict> {
+    let thread = words.scene.element.filter(|_| words.scene.element_name.ends_with("Thread"))?;
+    let name = words.scene.heap.name(thread);
+    let name = name.split_once(' ').map_or(words.element.as_str(), |(_, name)| name);
+    Some(say(
+        "thread",
+        format!("threads like {name} never end"),
+        "find what they wait for, and end it after a deadline",
+    ))
+}
+
+fn thread_local(words: &Words<'_>) -> Option<Verdict> {
+    let local = |name: &String| name.contains("ThreadLocalMap") || name.starts_with("java.lang.ThreadLocal");
+    if !words.names.iter().any(local) {
+        return None;
     }
-    if let Some(thread) = scene.element.filter(|_| scene.element_name.ends_with("Thread")) {
-        let name = scene.heap.name(thread);
-        let name = name.split_once(' ').map_or(element.as_str(), |(_, name)| name);
-        return say(
-            "thread",
-            format!("threads like {name} never end"),
-            "find what they wait for, and end it after a deadline",
-        );
+    let title = format!("`{}` accumulates in a thread local{}", words.element, words.owner);
+    Some(say("thread-local", title, "call `remove()` when the task ends: pooled threads keep it"))
+}
+
+fn class_loader(words: &Words<'_>) -> Option<Verdict> {
+    if !words.scene.element_name.contains("ClassLoader") {
+        return None;
     }
-    if names.iter().any(|name| name.contains("ThreadLocalMap") || name.starts_with("java.lang.ThreadLocal")) {
-        return say(
-            "thread-local",
-            format!("`{element}` accumulates in a thread local{owner}"),
-            "call `remove()` when the task ends: pooled threads keep it",
-        );
+    let title = format!("class loaders `{}` stay loaded{}", words.element, words.owner);
+    Some(say("classloader", title, "find who refers to a class of the old deployment"))
+}
+
+fn promise(words: &Words<'_>) -> Option<Verdict> {
+    words.scene.element.filter(|&element| waits(words.scene.heap, element))?;
+    let title = format!("promises that never settle wait in{}{}", words.owner, words.container);
+    Some(say("promise", title, "settle or reject after a deadline, and delete the entry"))
+}
+
+fn chain(words: &Words<'_>) -> Option<Verdict> {
+    if !words.scene.chained {
+        return None;
     }
-    if scene.element_name.contains("ClassLoader") {
-        return say(
-            "classloader",
-            format!("class loaders `{element}` stay loaded{owner}"),
-            "find who refers to a class of the old deployment",
-        );
+    let title = format!("a chain of `{}` hangs on{}", words.element, words.owner);
+    Some(say("chain", title, "cut the chain where it is no longer needed"))
+}
+
+fn growing(words: &Words<'_>) -> Option<Verdict> {
+    if words.scene.element.is_some() {
+        return None;
     }
-    if scene.element.is_some_and(|element| waits(scene.heap, element)) {
-        return say(
-            "promise",
-            format!("promises that never settle wait in{owner} {}", container_words(&container)).replace("  ", " "),
-            "settle or reject after a deadline, and delete the entry",
-        );
+    Some(say("object", format!("`{}` grows{}", words.element, words.owner), "bound it"))
+}
+
+fn unclosed(words: &Words<'_>) -> Option<Verdict> {
+    if !is_unclosed(words.scene.element_name) {
+        return None;
     }
-    if scene.chained {
-        return say(
-            "chain",
-            format!("a chain of `{element}` hangs on{owner}"),
-            "cut the chain where it is no longer needed",
-        );
-    }
-    if scene.element.is_none() {
-        return say("object", format!("`{element}` grows{owner}"), "bound it");
-    }
-    if is_unclosed(scene.element_name) {
-        return say(
-            "unclosed",
-            format!("`{element}` are opened and not closed, held by{owner}"),
-            "close them where they are opened",
-        );
-    }
-    let static_field =
-        scene.way.iter().any(|step| step.holds.as_ref().is_some_and(|edge| edge.kind == crate::heap::EdgeKind::Static));
+    let title = format!("`{}` are opened and not closed, held by{}", words.element, words.owner);
+    Some(say("unclosed", title, "close them where they are opened"))
+}
+
+fn collection(words: &Words<'_>) -> Verdict {
+    let scene = words.scene;
+    let is_static = |step: &Step| step.holds.as_ref().is_some_and(|edge| edge.kind == EdgeKind::Static);
     let session = |text: &str| text.to_ascii_lowercase().contains("session");
     let kind = if session(&scene.owner) || session(scene.element_name) {
         "session-map"
@@ -125,17 +172,13 @@ pub(crate) fn judge(scene: &Scene<'_, '_>) -> Verdict {
         "buffers"
     } else if scene.element_name.ends_with("()") {
         "closure"
-    } else if static_field {
+    } else if scene.way.iter().any(is_static) {
         "static-collection"
     } else {
         "collection"
     };
-    let title = format!("`{element}` accumulates in{owner} {}", container_words(&container)).replace("  ", " ");
-    say(kind, title.trim_end().to_owned(), "bound it, evict, or remove entries when their owner ends")
-}
-
-fn container_words(container: &str) -> String {
-    if container.is_empty() { String::new() } else { format!("({})", story::short_class(container)) }
+    let title = format!("`{}` accumulates in{}{}", words.element, words.owner, words.container);
+    Verdict { kind, title, advice: "bound it, evict, or remove entries when their owner ends" }
 }
 
 /// A type as it stands in a title.

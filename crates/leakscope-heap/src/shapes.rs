@@ -43,7 +43,7 @@ type Symbol = u32;
 pub(crate) struct Shapes {
     texts: Vec<String>,
     symbols: BTreeMap<String, Symbol>,
-    pub(crate) shapes: Vec<Shape>,
+    pub(crate) all: Vec<Shape>,
     by_key: FxHashMap<(u32, Symbol, Symbol), u32>,
 }
 
@@ -137,13 +137,13 @@ impl Shapes {
             let bytes = heap.self_bytes(Node(node)) + if is_outside { heap.detail.outside_bytes(node) } else { 0 };
             tally.add(shape, heap, Node(node), bytes);
         }
-        tally.resize(self.shapes.len());
+        tally.resize(self.all.len());
         tally
     }
 
     fn root(&mut self, of: Symbol) -> u32 {
-        if self.shapes.is_empty() {
-            self.shapes.push(Shape { parent: 0, hold: 0, of, depth: 0 });
+        if self.all.is_empty() {
+            self.all.push(Shape { parent: 0, hold: 0, of, depth: 0 });
         }
         0
     }
@@ -151,36 +151,36 @@ impl Shapes {
     /// The shape of what `parent` holds by `hold`.
     fn below(&mut self, parent: u32, hold: Symbol, of: Symbol) -> u32 {
         let alike =
-            |shape: u32| shape != 0 && self.shapes[shape as usize].hold == hold && self.shapes[shape as usize].of == of;
+            |shape: u32| shape != 0 && self.all[shape as usize].hold == hold && self.all[shape as usize].of == of;
         let mut ancestor = parent;
         for period in 1..=REPETITION_MAX {
             // The third of the same is a repetition; twice the same may be by chance.
             if alike(ancestor) && alike(self.above(ancestor, period)) {
                 return ancestor;
             }
-            ancestor = self.shapes[ancestor as usize].parent;
+            ancestor = self.all[ancestor as usize].parent;
         }
-        let depth = self.shapes[parent as usize].depth + 1;
+        let depth = self.all[parent as usize].depth + 1;
         if depth > DEPTH_MAX {
             return parent;
         }
-        let next = self.shapes.len() as u32;
+        let next = self.all.len() as u32;
         let shape = *self.by_key.entry((parent, hold, of)).or_insert(next);
         if shape == next {
-            self.shapes.push(Shape { parent, hold, of, depth });
+            self.all.push(Shape { parent, hold, of, depth });
         }
         shape
     }
 
     fn above(&self, shape: u32, steps: usize) -> u32 {
-        (0..steps).fold(shape, |shape, _| self.shapes[shape as usize].parent)
+        (0..steps).fold(shape, |shape, _| self.all[shape as usize].parent)
     }
 
     /// Fills in what each shape retains.
     pub(crate) fn add_up(&self, tally: &mut Tally) {
-        tally.resize(self.shapes.len());
+        tally.resize(self.all.len());
         tally.retained = tally.self_bytes.clone();
-        for (index, shape) in self.shapes.iter().enumerate().skip(1).rev() {
+        for (index, shape) in self.all.iter().enumerate().skip(1).rev() {
             let sum = tally.retained[shape.parent as usize].saturating_add(tally.retained[index]);
             tally.retained[shape.parent as usize] = sum;
         }
@@ -188,8 +188,8 @@ impl Shapes {
 
     /// The shapes below each, by number.
     pub(crate) fn children(&self) -> Vec<Vec<u32>> {
-        let mut children = vec![Vec::new(); self.shapes.len()];
-        for (index, shape) in self.shapes.iter().enumerate().skip(1) {
+        let mut children = vec![Vec::new(); self.all.len()];
+        for (index, shape) in self.all.iter().enumerate().skip(1) {
             children[shape.parent as usize].push(index as u32);
         }
         children
@@ -237,14 +237,14 @@ impl TypeSymbols {
     fn of_node(&mut self, shapes: &mut Shapes, heap: &Heap<'_>, node: u32) -> Symbol {
         match heap.detail.finer_type(node) {
             None => self.classes[heap.class_of.get(node) as usize],
-            Some(number) => match self.finer.get(&number) {
-                Some(&symbol) => symbol,
-                None => {
-                    let symbol = shapes.symbol(&normalised(&heap.detail.name(node)));
-                    self.finer.insert(number, symbol);
-                    symbol
+            Some(number) => {
+                if let Some(&symbol) = self.finer.get(&number) {
+                    return symbol;
                 }
-            },
+                let symbol = shapes.symbol(&normalised(&heap.detail.name(node)));
+                self.finer.insert(number, symbol);
+                symbol
+            }
         }
     }
 }

@@ -23,7 +23,9 @@ pub(crate) fn main_holder(heap: &Heap<'_>, element: Node) -> Option<(Node, Node)
     let dominator = heap.dominator(element)?;
     let sample = sample(heap, dominator, element);
     let mut sampled = Bits::new(heap.n_nodes());
-    sample.iter().for_each(|node| sampled.set(node.0));
+    for node in &sample {
+        sampled.set(node.0);
+    }
     let direct: BTreeSet<u32> =
         heap.graph.targets(dominator.0).iter().copied().filter(|&target| sampled.get(target)).collect();
     if direct.len() as f64 > (1.0 - PART_MIN) * sample.len() as f64 {

@@ -123,9 +123,8 @@ pub(crate) fn path_of(heap: &Heap<'_>, way: &[Step]) -> Vec<PathStep> {
             // What holds by an array of the engine's holds by index.
             Some(above) if is_inner(&name) && !edge.is_empty() => {
                 "[]".clone_into(&mut above.edge);
-                continue;
             }
-            Some(above) if above.name == name && above.edge == edge => continue,
+            Some(above) if above.name == name && above.edge == edge => {}
             _ => path.push(PathStep { edge, name, id: heap.id(step.node) }),
         }
     }
@@ -154,8 +153,8 @@ pub(crate) fn is_inner(name: &str) -> bool {
         "java.lang.ThreadLocal$ThreadLocalMap$Entry[]",
         "java.lang.Object[]",
     ];
-    let without_length = name.find(|char: char| char == '[').map_or(name, |at| &name[..at]);
-    name.starts_with("(") && name.ends_with(')')
+    let without_length = name.find('[').map_or(name, |at| &name[..at]);
+    name.starts_with('(') && name.ends_with(')')
         || name.starts_with("system / ") && !name.starts_with("system / Context")
         || INNER.iter().any(|inner| inner.trim_end_matches("[]") == without_length)
 }
@@ -175,7 +174,7 @@ pub(crate) fn owner_of(heap: &Heap<'_>, way: &[Step]) -> String {
                 if text != "__proto__" && !is_inner(&name) && !hides(&name, text) =>
             {
                 if owner.is_empty() {
-                    owner = short_class(&name).to_owned();
+                    short_class(&name).clone_into(&mut owner);
                 }
                 owner.push('.');
                 owner.push_str(text);

@@ -85,10 +85,10 @@ impl Heap<'_> {
 /// Objects of the shape that accumulates, with those of its type that they hold in turn, as entries of one bucket do.
 pub(crate) fn counted(shapes: &Shapes, place: &Accumulation, tally: &Tally) -> u64 {
     let Some(elements) = place.elements else { return 1 };
-    let of = shapes.shapes[elements as usize].of;
+    let of = shapes.all[elements as usize].of;
     let mut inside = BTreeSet::from([elements]);
     let mut count = tally.count[elements as usize];
-    for (shape, found) in (elements + 1..).zip(&shapes.shapes[elements as usize + 1..]) {
+    for (shape, found) in (elements + 1..).zip(&shapes.all[elements as usize + 1..]) {
         if found.of == of && inside.contains(&found.parent) {
             inside.insert(shape);
             count += tally.count[shape as usize];
@@ -260,8 +260,8 @@ fn kind_of(heap: &Heap<'_>, node: Node) -> String {
 
 /// Whether the objects of a shape hold each other in a chain.
 fn repeats(shapes: &Shapes, shape: u32, tally: &Tally) -> bool {
-    let of = shapes.shapes[shape as usize];
-    let parent = shapes.shapes[of.parent as usize];
+    let of = shapes.all[shape as usize];
+    let parent = shapes.all[of.parent as usize];
     parent.of == of.of && tally.count[of.parent as usize] <= 2
 }
 

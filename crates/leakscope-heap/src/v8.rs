@@ -10,6 +10,7 @@ mod distances;
 mod layout;
 mod numbers;
 mod ownership;
+mod read;
 mod redact;
 mod retention;
 mod snapshot;
@@ -48,7 +49,7 @@ pub(crate) fn analyse<'a>(
     progress: &(dyn Fn(Phase) + Sync),
 ) -> Result<Heap<'a>, HeapError> {
     progress(Phase::Reading);
-    let snapshot::Read { mut snapshot, graph, mut self_bytes } = snapshot::read(bytes)?;
+    let read::Read { mut snapshot, graph, mut self_bytes } = read::read(bytes)?;
     let root = snapshot.root;
     let pairs = retention::WeakPairs::of(&snapshot);
     progress(Phase::Dominators);
@@ -70,7 +71,7 @@ pub(crate) fn analyse<'a>(
             (retained(&dominators, &self_bytes), found, detached)
         },
     );
-    let classes::Classes { of: class_of, mut classes, interfaces } = found;
+    let classes::Classes { of: class_of, all: mut classes, interfaces } = found;
     let class_of = class_of.into();
     let Dominators { of: dominators, order } = dominators;
     let tree = DominatorTree::in_place_of(order, &dominators, root);

@@ -21,9 +21,9 @@ const NONE: u32 = u32::MAX;
 
 /// The classes of a snapshot.
 pub(super) struct Classes {
-    /// Index into `classes` of each node.
+    /// Index into `all` of each node.
     pub(super) of: Vec<u32>,
-    pub(super) classes: Vec<Class>,
+    pub(super) all: Vec<Class>,
     /// What plain objects were grouped by, most popular first.
     pub(super) interfaces: Vec<Interface>,
 }
@@ -76,7 +76,7 @@ pub(super) fn classes(
             class.self_bytes = class.self_bytes.saturating_add(bytes);
         }
     }
-    Classes { of, classes: table.classes, interfaces: plain.interfaces }
+    Classes { of, all: table.classes, interfaces: plain.interfaces }
 }
 
 /// Names by number: those of the snapshot's strings, then those that are made here.
@@ -243,7 +243,9 @@ impl PlainObjects {
             None => names.object,
         };
         let of_shapes: Vec<u32> = shapes.iter().map(&mut name_of).collect();
-        of_objects.iter_mut().for_each(|shape| *shape = of_shapes[*shape as usize]);
+        for shape in &mut of_objects {
+            *shape = of_shapes[*shape as usize];
+        }
         Self { names: of_objects, interfaces }
     }
 }
@@ -316,12 +318,11 @@ fn infer(snapshot: &Snapshot<'_>, shapes: &[Shape], n_objects: usize) -> (Vec<In
             continue;
         }
         name.push('}');
-        match by_name.get(&name) {
-            Some(&place) => candidates[place].2 += shape.count,
-            None => {
-                by_name.insert(name.clone(), candidates.len());
-                candidates.push((name, properties, shape.count));
-            }
+        if let Some(&place) = by_name.get(&name) {
+            candidates[place].2 += shape.count;
+        } else {
+            by_name.insert(name.clone(), candidates.len());
+            candidates.push((name, properties, shape.count));
         }
     }
     candidates.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));

@@ -93,7 +93,9 @@ impl Layout {
             "trace_function_infos" => self.trace_functions = cursor.numbers()?,
             "trace_tree" => self.trace_tree = cursor.skip_value()?,
             "strings" => self.strings = cursor.skip_value().map(|range| range.start + 1..range.end - 1)?,
-            _ => drop(cursor.skip_value()?),
+            _ => {
+                cursor.skip_value()?;
+            }
         }
         Ok(())
     }
@@ -222,7 +224,9 @@ impl Cursor<'_> {
         let mut depth = 0_usize;
         loop {
             match self.bytes.get(self.at) {
-                Some(b'"') => drop(self.skip_string()?),
+                Some(b'"') => {
+                    self.skip_string()?;
+                }
                 Some(b'[' | b'{') => {
                     depth += 1;
                     self.at += 1;

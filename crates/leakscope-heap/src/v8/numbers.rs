@@ -17,6 +17,7 @@ const PIECES_A_WORKER: usize = 8;
 
 /// One array of records in the bytes of a snapshot, cut into pieces of whole records.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "a count is called n_ of what it counts")]
 pub(super) struct Records {
     /// Bytes of each piece, and the number of the record it begins with; one more at the end.
     pieces: Vec<(usize, usize)>,
@@ -230,7 +231,7 @@ impl<'a> Numbers<'a> {
 }
 
 /// The number of one to eight digits that stands from `start` to `end`; none for anything else.
-#[inline(always)]
+#[inline]
 fn between(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
     // Node.js up to 20 writes a line a record.
     let end = end - usize::from(*bytes.get(end.wrapping_sub(1))? == b'\n');

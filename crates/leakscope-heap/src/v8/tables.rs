@@ -44,17 +44,17 @@ impl TableNames {
             let capacity = target_of(snapshot, graph, node, self.elements).map(|table| words(snapshot, table));
             return Some((size, capacity.filter(|&capacity| capacity >= size)));
         }
-        hashed(snapshot, graph, &class, target_of(snapshot, graph, node, self.table)?)
+        Some(hashed(snapshot, graph, &class, target_of(snapshot, graph, node, self.table)?))
     }
 }
 
-fn hashed(snapshot: &Snapshot<'_>, graph: &Graph, class: &str, table: u32) -> Option<(u64, Option<u64>)> {
+fn hashed(snapshot: &Snapshot<'_>, graph: &Graph, class: &str, table: u32) -> (u64, Option<u64>) {
     let places = graph.first.range(table as usize).filter_map(|edge| place(snapshot, edge));
     let entry_words = match class {
         "Map" => 3,
         "Set" => 2,
         // Weak tables are of another make; each entry has a key.
-        _ => return Some((places.count() as u64, None)),
+        _ => return (places.count() as u64, None),
     };
     let words = words(snapshot, table);
     let buckets = words.saturating_sub(COUNT_WORDS) / (1 + LOAD_FACTOR * entry_words);
@@ -62,7 +62,7 @@ fn hashed(snapshot: &Snapshot<'_>, graph: &Graph, class: &str, table: u32) -> Op
     let entries: BTreeSet<u64> =
         places.filter(|&place| place >= first).map(|place| (place - first) / entry_words).collect();
     let (size, capacity) = (entries.len() as u64, LOAD_FACTOR * buckets);
-    Some((size, (capacity >= size).then_some(capacity)))
+    (size, (capacity >= size).then_some(capacity))
 }
 
 fn words(snapshot: &Snapshot<'_>, table: u32) -> u64 {

@@ -9,7 +9,7 @@ use serde_json::Value;
 fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/heap").join(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    if name.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes }
+    if name.contains(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes }
 }
 
 fn with_heap(name: &str, test: impl FnOnce(&Heap<'_>)) {
