@@ -34,6 +34,7 @@ const TOP_SUSPECTS_ALL: usize = 10;
 /// Says what one heap capture shows, and who holds it
 #[derive(Debug, clap::Args)]
 #[command(long_about = LONG_ABOUT, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Args {
     /// The capture: `.heapsnapshot` or `.hprof`, also `.gz` and `.zst`; `-` for standard input
     #[arg(value_name = "FILE")]
@@ -164,7 +165,9 @@ fn histogram(args: &Args, bytes: &Bytes, warnings: Vec<String>, steps: &Steps) -
     let classes = classes.map_err(|error| unreadable(&args.file, &error))?;
     let format = leakscope_heap::Format::of(bytes).map_err(|error| unreadable(&args.file, &error))?;
     steps.end();
-    warnings.iter().for_each(|warning| output::warning(warning));
+    for warning in warnings {
+        output::warning(warning);
+    }
     let histogram = HeapHistogram {
         format: format.name().to_owned(),
         file_bytes: bytes.len() as u64,
