@@ -15,6 +15,9 @@ const PLACE_NODES_MAX: usize = 400;
 /// Steps of a path that are shown; the middle of longer ones is left out.
 const STEPS_MAX: usize = 24;
 
+/// In place of an edge: there are several ways, and no short one.
+const SEVERAL_WAYS: &str = "\u{2026}";
+
 /// One object on the way from the root down, and how it holds the next.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -116,9 +119,13 @@ fn shortest(heap: &Heap<'_>, from: Node, to: Node) -> Option<Vec<Step>> {
 /// A path as people read it: without the engine's own nodes, repetition once, the middle of long ones left out.
 pub(crate) fn path_of(heap: &Heap<'_>, way: &[Step]) -> Vec<PathStep> {
     let mut path: Vec<PathStep> = Vec::new();
-    for step in way {
+    for (index, step) in way.iter().enumerate() {
         let name = heap.name(step.node);
-        let edge = step.holds.as_ref().map(|edge| edge.name.to_string()).unwrap_or_default();
+        let edge = match &step.holds {
+            Some(edge) => edge.name.to_string(),
+            None if index + 1 == way.len() => String::new(),
+            None => SEVERAL_WAYS.to_owned(),
+        };
         match path.last_mut() {
             // What holds by an array of the engine's holds by index.
             Some(above) if is_inner(&name) && !edge.is_empty() => {
