@@ -165,7 +165,7 @@ fn histogram(args: &Args, bytes: &Bytes, warnings: Vec<String>, steps: &Steps) -
     let classes = classes.map_err(|error| unreadable(&args.file, &error))?;
     let format = leakscope_heap::Format::of(bytes).map_err(|error| unreadable(&args.file, &error))?;
     steps.end();
-    for warning in warnings {
+    for warning in &warnings {
         output::warning(warning);
     }
     let histogram = HeapHistogram {

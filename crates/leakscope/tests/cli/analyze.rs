@@ -65,7 +65,8 @@ fn the_dump_has_every_node_as_devtools_has_it() {
     let id_of = |ordinal: &str| rows[ordinal.parse::<usize>().unwrap()][1];
     let mut expected = "node_id,self_bytes,retained_bytes,dominator_id\n".to_owned();
     for row in &rows {
-        expected.push_str(&format!("{},{},{},{}\n", row[1], row[4], row[5], id_of(row[6])));
+        expected += &[row[1], row[4], row[5], id_of(row[6])].join(",");
+        expected.push('\n');
     }
     assert!(fs::read_to_string(dump).unwrap() == expected);
 }
