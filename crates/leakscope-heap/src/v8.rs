@@ -17,6 +17,7 @@ mod snapshot;
 mod strings;
 mod tables;
 mod traces;
+mod uses;
 
 use crate::dominators::{Dominators, dominators};
 use crate::error::HeapError;

@@ -9,12 +9,11 @@ use std::ops::Range;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::error::HeapError;
 use crate::redact::{Copy, RedactError, Redacted};
 
 use super::layout::Layout;
-use super::numbers::{Numbers, Records};
 use super::strings::Strings;
+use super::uses::{Uses, used};
 
 /// Names that the engine gives to what has contents; they say nothing.
 const LABELS: [&[u8]; 8] = [
@@ -28,20 +27,6 @@ const LABELS: [&[u8]; 8] = [
     b"private symbol",
 ];
 
-/// How a string is used, in bits.
-mod used {
-    /// As the name of an edge or of a script.
-    pub(super) const AS_NAME: u8 = 1;
-    /// As the contents of a string.
-    pub(super) const AS_TEXT: u8 = 2;
-    /// As a number, a pattern or a description.
-    pub(super) const AS_VALUE: u8 = 4;
-    /// As the name of a type, a function, an element of a page.
-    pub(super) const AS_TYPE: u8 = 8;
-    /// In a way that says what it is.
-    pub(super) const AS_SHAPE: u8 = AS_NAME | AS_TYPE;
-}
-
 /// Writes `bytes`, a snapshot, without its contents.
 ///
 /// # Errors
@@ -50,7 +35,7 @@ pub(crate) fn redact(bytes: &[u8], out: &mut dyn Write) -> Result<Redacted, Reda
     let layout = Layout::of(bytes)?;
     let strings = Strings::of(bytes, layout.strings.clone())?;
     let mut pairs = PairNames::of(&strings);
-    let uses = Uses::of(bytes, &layout, &strings, &mut pairs)?.of_strings;
+    let uses = Uses::of(bytes, &layout, &strings, &mut pairs)?;
     let mut fillers = Fillers::beside(&strings, &uses);
     let mut copy = Copy::of(bytes, out);
     let mut redacted = Redacted { bytes: bytes.len() as u64, ..Redacted::default() };
@@ -84,161 +69,6 @@ fn is_content(uses: u8, raw: &[u8]) -> bool {
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr().addr()).saturating_sub(whole.as_ptr().addr());
     start..start + part.len()
-}
-
-/// How a node of this type uses its name.
-fn use_of(node_type: &str) -> u8 {
-    match node_type {
-        "string" | "concatenated string" | "sliced string" => used::AS_TEXT,
-        "number" | "bigint" | "symbol" | "regexp" => used::AS_VALUE,
-        _ => used::AS_TYPE,
-    }
-}
-
-/// How strings are used, and what must be known to say so.
-struct Uses {
-    of_strings: Vec<u8>,
-    /// The string that names each node.
-    names: Vec<u32>,
-    /// The edges of scripts, in the order of the file.
-    of_scripts: Vec<Range<usize>>,
-    n_edges: usize,
-}
-
-impl Uses {
-    /// # Errors
-    /// [`HeapError`] at the first record that does not fit.
-    fn of(bytes: &[u8], layout: &Layout, strings: &Strings<'_>, pairs: &mut PairNames) -> Result<Self, HeapError> {
-        let [script, name] = strings.find(["system / Script", "name"]);
-        let mut uses =
-            Self { of_strings: vec![0; strings.len()], names: Vec::new(), of_scripts: Vec::new(), n_edges: 0 };
-        uses.read_nodes(bytes, layout, script, pairs)?;
-        let n_edges = uses.read_edges(bytes, layout, name)?;
-        if n_edges != uses.n_edges {
-            return Err(HeapError::Unexpected {
-                at: layout.edges.end as u64,
-                expected: format!("the {} edges that the nodes count", uses.n_edges),
-                found: n_edges.to_string(),
-            });
-        }
-        Ok(uses)
-    }
-
-    fn read_nodes(
-        &mut self,
-        bytes: &[u8],
-        layout: &Layout,
-        script: Option<u32>,
-        pairs: &mut PairNames,
-    ) -> Result<(), HeapError> {
-        let place = |name| layout.node.place(name).unwrap_or_default();
-        let (kind, name, id, edge_count) = (place("type"), place("name"), place("id"), place("edge_count"));
-        let mut use_of_type = [used::AS_TYPE; 256];
-        for (used, node_type) in use_of_type.iter_mut().zip(&layout.node.types) {
-            *used = use_of(node_type);
-        }
-        let mut records = Sequence::of(bytes, layout.nodes.clone(), layout.node.names.len(), "nodes")?;
-        for _ in 0..records.n_records {
-            let record = records.next();
-            let used = use_of_type[record[kind].min(255) as usize];
-            let Some(index) = self.mark(record[name], used) else { return Err(self.unknown(record[name], &records)) };
-            if used != used::AS_TYPE && pairs.mentioned.contains(&record[id]) {
-                pairs.contents.insert(record[id]);
-            }
-            let n_edges = usize::try_from(record[edge_count]).unwrap_or(usize::MAX);
-            let first = self.n_edges;
-            self.n_edges = first.saturating_add(n_edges);
-            if script == Some(index) {
-                self.of_scripts.push(first..self.n_edges);
-            }
-            self.names.push(index);
-        }
-        records.checked()
-    }
-
-    /// Marks the names of edges, and of what scripts call their name. Returns how many edges there are.
-    fn read_edges(&mut self, bytes: &[u8], layout: &Layout, name_of: Option<u32>) -> Result<usize, HeapError> {
-        let place = |name| layout.edge.place(name).unwrap_or_default();
-        let (kind, name, to_node) = (place("type"), place("name_or_index"), place("to_node"));
-        let mut is_numbered = [false; 256];
-        for (numbered, edge_type) in is_numbered.iter_mut().zip(&layout.edge.types) {
-            *numbered = edge_type == "element" || edge_type == "hidden";
-        }
-        let n_fields = layout.node.names.len().max(1);
-        let mut records = Sequence::of(bytes, layout.edges.clone(), layout.edge.names.len(), "edges")?;
-        let scripts = std::mem::take(&mut self.of_scripts);
-        let mut scripts = scripts.iter().filter(|edges| !edges.is_empty()).peekable();
-        for edge in 0..records.n_records {
-            let record = records.next();
-            if !is_numbered[record[kind].min(255) as usize] {
-                let Some(index) = self.mark(record[name], used::AS_NAME) else {
-                    return Err(self.unknown(record[name], &records));
-                };
-                if scripts.peek().is_some_and(|edges| edges.contains(&edge)) && name_of == Some(index) {
-                    let file = self.names.get(record[to_node] as usize / n_fields).copied();
-                    self.of_strings[file.unwrap_or(index) as usize] |= used::AS_NAME;
-                }
-            }
-            if scripts.peek().is_some_and(|edges| edges.end <= edge + 1) {
-                scripts.next();
-            }
-        }
-        let n_edges = records.n_records;
-        records.checked().map(|()| n_edges)
-    }
-
-    /// Notes that a string is used so; its index, if there is such a string.
-    #[inline]
-    fn mark(&mut self, index: u64, used: u8) -> Option<u32> {
-        *self.of_strings.get_mut(usize::try_from(index).ok()?)? |= used;
-        Some(index as u32)
-    }
-
-    fn unknown(&self, index: u64, records: &Sequence<'_>) -> HeapError {
-        HeapError::Unexpected {
-            at: records.numbers.at() as u64,
-            expected: format!("a record before it that names one of {} strings", self.of_strings.len()),
-            found: index.to_string(),
-        }
-    }
-}
-
-/// Fields of a record that are read; real ones have 3 to 7.
-const FIELDS_MAX: usize = 16;
-
-/// The records of an array, one after the other.
-struct Sequence<'a> {
-    numbers: Numbers<'a>,
-    n_records: usize,
-    n_fields: usize,
-    record: [u64; FIELDS_MAX],
-}
-
-impl<'a> Sequence<'a> {
-    fn of(bytes: &'a [u8], range: Range<usize>, n_fields: usize, what: &str) -> Result<Self, HeapError> {
-        if n_fields > FIELDS_MAX {
-            return Err(HeapError::Unexpected {
-                at: 0,
-                expected: format!("at most {FIELDS_MAX} fields in each of the `{what}`"),
-                found: n_fields.to_string(),
-            });
-        }
-        let n_records = Records::of(bytes, range.clone(), n_fields, what)?.n_records;
-        Ok(Self { numbers: Numbers::of(bytes, &range), n_records, n_fields, record: [0; FIELDS_MAX] })
-    }
-
-    /// The next record; what is no number counts as 0 until [`Sequence::checked`] says so.
-    #[inline]
-    fn next(&mut self) -> &[u64; FIELDS_MAX] {
-        for field in &mut self.record[..self.n_fields] {
-            *field = self.numbers.next();
-        }
-        &self.record
-    }
-
-    fn checked(mut self) -> Result<(), HeapError> {
-        self.numbers.checked()
-    }
 }
 
 /// Texts that say how long a content was and which ones were alike, and nothing else.
@@ -329,13 +159,13 @@ fn n_units(raw: &[u8]) -> usize {
 
 /// The names of a `WeakMap`'s edges hold the name of key and value: `N / part of key (K @k) -> value (V @v) pair in WeakMap (table
 /// @T)`. Of a string, that is its contents.
-struct PairNames {
+pub(super) struct PairNames {
     /// Strings that are such names.
     named: FxHashSet<u32>,
     /// Ids in them.
-    mentioned: FxHashSet<u64>,
+    pub(super) mentioned: FxHashSet<u64>,
     /// Those of what has contents.
-    contents: FxHashSet<u64>,
+    pub(super) contents: FxHashSet<u64>,
 }
 
 const KEY: &[u8] = b" / part of key (";
