@@ -13,6 +13,10 @@ const DEPTH_MAX: usize = 10_000;
 
 /// The stack by which `node` was allocated, innermost frame first; empty where none was recorded.
 pub(super) fn stack(snapshot: &Snapshot<'_>, node: u32) -> Vec<Frame> {
+    // Node.js 16 to 22 writes the field of every node, also where nothing was tracked.
+    if snapshot.bytes[snapshot.layout.trace_functions.clone()].iter().all(u8::is_ascii_whitespace) {
+        return Vec::new();
+    }
     let Some(way) =
         snapshot.trace_node(node).and_then(|id| way_to(&snapshot.bytes[snapshot.layout.trace_tree.clone()], id))
     else {
