@@ -65,7 +65,7 @@ const SHARE_MIN: f64 = 0.01;
 /// Bytes below which growth is no suspect's.
 const GROWTH_MIN: i64 = 16 << 10;
 /// Least part of the last capture's heap that growth must be, for a suspect to be named at all.
-const HEAP_SHARE_MIN: f64 = 0.02;
+const HEAP_SHARE_MIN: f64 = 0.01;
 /// Suspects that are told.
 const FINDINGS_MAX: usize = 50;
 
