@@ -130,7 +130,7 @@ fn findings(last: &Heap<'_>, shapes: &Shapes, tallies: &[Tally]) -> Vec<Finding>
     let total = tallies.last().map_or(0, of_root) as f64;
     let growth_bytes = total as i64 - tallies.first().map_or(0, of_root) as i64;
     let bytes_min = ((growth_bytes as f64 * SHARE_MIN) as i64).max(GROWTH_MIN);
-    let mut places = accumulations(shapes, tallies, bytes_min);
+    let mut places = with_their_tables(shapes, accumulations(shapes, tallies, bytes_min));
     places.retain(|place| place.growth() as f64 >= total * HEAP_SHARE_MIN * SHARE_MIN);
     let all: i64 = places.iter().map(Accumulation::growth).sum();
     let all = growth_bytes.max(all).max(1) as f64;
@@ -148,6 +148,24 @@ fn findings(last: &Heap<'_>, shapes: &Shapes, tallies: &[Tally]) -> Vec<Finding>
         }
     }
     findings
+}
+
+/// The places, with the growth of a collection's own bytes counted where what is in it accumulates.
+fn with_their_tables(shapes: &Shapes, mut places: Vec<Accumulation>) -> Vec<Accumulation> {
+    for index in 0..places.len() {
+        let at = places[index].at;
+        let is_inside = |place: &Accumulation| place.elements.is_some() && shapes.all[place.at as usize].parent == at;
+        if places[index].elements.is_some() {
+            continue;
+        }
+        let Some(inside) = places.iter().position(is_inside) else { continue };
+        let bytes = std::mem::take(&mut places[index].bytes);
+        for (sum, bytes) in places[inside].bytes.iter_mut().zip(&bytes) {
+            *sum = sum.saturating_add(*bytes);
+        }
+    }
+    places.retain(|place| !place.bytes.is_empty());
+    places
 }
 
 /// What was added and removed by type.
