@@ -29,6 +29,8 @@ pub struct Diff<'a> {
     pub classes: Vec<ClassGrowth>,
     /// The last capture, in which the paths of the findings are.
     pub last: Heap<'a>,
+    /// What could not be read of any capture, as sentences.
+    pub warnings: Vec<String>,
 }
 
 /// Why captures cannot be compared.
@@ -77,42 +79,44 @@ const FINDINGS_MAX: usize = 50;
 /// # Errors
 /// [`DiffError`].
 pub fn diff<'a>(captures: &[&'a [u8]], progress: &(dyn Fn(usize, Phase) + Sync)) -> Result<Diff<'a>, DiffError> {
-    let (Some((&first, &last)), 2..) = (captures.first().zip(captures.last()), captures.len()) else {
-        return Err(DiffError::TooFew { found: captures.len() });
-    };
-    let formats = formats_of(captures)?;
     let n = captures.len();
-    let read = |index: usize, interfaces: Option<&[Interface]>, bytes| {
-        let heap = analyse_like(bytes, interfaces, &|phase| progress(index, phase));
+    if n < 2 {
+        return Err(DiffError::TooFew { found: n });
+    }
+    let format = format_of(captures)?;
+    let read = |index: usize, interfaces: Option<&[Interface]>| {
+        let heap = analyse_like(captures[index], interfaces, &|phase| progress(index, phase));
         heap.map_err(|source| DiffError::Unreadable { index, source })
     };
     let mut shapes = Shapes::default();
     let mut tallies = vec![Tally::default(); n];
     let mut totals = vec![Totals::default(); n];
     // The last first: plain objects of all captures are called as in the last.
-    let last = read(n - 1, None, last)?;
+    let last = read(n - 1, None)?;
     let scopes = shapes.scopes(&last);
     tallies[n - 1] = shapes.tally(&last, &scopes);
     totals[n - 1] = Totals::of(&last);
-    let mut classes = Vec::new();
+    let (mut classes, mut warnings) = (Vec::new(), Vec::new());
     for index in 0..n - 1 {
-        let heap = read(index, Some(&last.interfaces), if index == 0 { first } else { captures[index] })?;
+        let heap = read(index, Some(&last.interfaces))?;
+        warnings.extend(heap.warnings.iter().map(|warning| format!("capture {}: {warning}", index + 1)));
         tallies[index] = shapes.tally(&heap, &scopes);
         totals[index] = Totals::of(&heap);
         if index == 0 {
             classes = class_growth(&heap, &last);
         }
     }
+    warnings.extend(last.warnings.iter().map(|warning| format!("capture {n}: {warning}")));
     progress(n - 1, Phase::Suspects);
     for tally in &mut tallies {
         shapes.add_up(tally);
     }
     let growth_bytes = totals[n - 1].total_bytes as i64 - totals[0].total_bytes as i64;
     let findings = findings(&last, &shapes, &tallies);
-    Ok(Diff { format: formats, captures: totals, growth_bytes, findings, classes, last })
+    Ok(Diff { format, captures: totals, growth_bytes, findings, classes, last, warnings })
 }
 
-fn formats_of(captures: &[&[u8]]) -> Result<Format, DiffError> {
+fn format_of(captures: &[&[u8]]) -> Result<Format, DiffError> {
     let mut first: Option<Format> = None;
     for (index, bytes) in captures.iter().enumerate() {
         let format = Format::of(bytes).map_err(|source| DiffError::Unreadable { index, source })?;

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use leakscope_heap::{Edge, EdgeKind, Heap, Node, analyse, histogram};
+use leakscope_heap::{Edge, EdgeKind, Heap, Node, analyse, diff, histogram};
 
 /// Objects and bytes by class, as `jcmd GC.class_histogram` prints them.
 type Histogram = BTreeMap<String, (u64, u64)>;
@@ -79,6 +79,16 @@ fn the_histogram_is_that_of_the_jvm() {
     assert_eq!(of_dump(&dump), expected);
     let heap = analyse(&dump, &|_| {}).unwrap();
     assert_eq!(heap.total_bytes(), expected.values().map(|(_, bytes)| bytes).sum::<u64>());
+}
+
+#[test]
+fn a_comparison_says_which_capture_is_not_whole() {
+    let dump = zstd::decode_all(&fixture("tiny-heap.hprof.zst")[..]).unwrap();
+    let said = |first: &[u8], last: &[u8]| diff(&[first, last], &|_, _| {}).unwrap().warnings;
+    let cut = &dump[..dump.len() - 10_000];
+    assert_eq!(said(&dump, &dump), [""; 0]);
+    assert!(said(cut, &dump)[0].starts_with("capture 1: "), "{:?}", said(cut, &dump));
+    assert!(said(&dump, cut)[0].starts_with("capture 2: "), "{:?}", said(&dump, cut));
 }
 
 #[test]

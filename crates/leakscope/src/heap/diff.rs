@@ -21,7 +21,7 @@ pub(crate) fn diff_report(
     n_suspects: usize,
     mut warnings: Vec<String>,
 ) -> wire::HeapDiff {
-    warnings.extend(diff.last.warnings().iter().cloned());
+    warnings.extend(diff.warnings.iter().cloned());
     wire::HeapDiff {
         format: diff.format.name().to_owned(),
         captures: files.iter().zip(&diff.captures).map(|(file, totals)| capture(file, *totals)).collect(),
