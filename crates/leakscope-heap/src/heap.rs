@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use leakscope_model::{Frame, Location, PathStep};
+use leakscope_model::{Frame, Location};
 
 use crate::contents::DuplicateString;
 use crate::distances::distances;
@@ -385,10 +385,5 @@ impl Heap<'_> {
         }
         path.reverse();
         path
-    }
-
-    /// A step of a path, as people read it.
-    pub fn step(&self, edge: &str, node: Node) -> PathStep {
-        PathStep { edge: edge.to_owned(), name: self.name(node), id: self.id(node) }
     }
 }

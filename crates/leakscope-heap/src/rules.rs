@@ -1,5 +1,7 @@
 //! The known shapes of leaks: from what accumulates where to its name, a sentence and what to do about it.
 
+use leakscope_model::Bytes;
+
 use crate::findings::Growth;
 use crate::heap::{EdgeKind, Heap, Node};
 use crate::story::{self, Step};
@@ -253,11 +255,11 @@ pub(crate) fn reason(evidence: &Evidence<'_>, growth: Option<Growth>, by_name: O
         let each = bytes / count.max(1);
         return format!(
             "{count} of them hold {} ({} each), {share} % of the heap; one capture cannot show growth{guess}; if it grows: {advice}",
-            human(bytes),
-            human(each)
+            Bytes(bytes),
+            Bytes(each)
         );
     };
-    let sizes: Vec<String> = evidence.place.bytes.iter().map(|&bytes| human(bytes)).collect();
+    let sizes: Vec<String> = evidence.place.bytes.iter().map(|&bytes| Bytes(bytes).to_string()).collect();
     let steps = evidence.place.bytes.len() - 1;
     let every = match (growth.in_every_step, steps) {
         (true, 1) => "grew".to_owned(),
@@ -266,19 +268,9 @@ pub(crate) fn reason(evidence: &Evidence<'_>, growth: Option<Growth>, by_name: O
     };
     let counts = match (evidence.counts.first(), evidence.counts.last()) {
         (Some(first), Some(last)) if last > first => {
-            format!(", from {first} to {last} objects of {} each", human(growth.bytes.max(0) as u64 / (last - first)))
+            format!(", from {first} to {last} objects of {} each", Bytes(growth.bytes.max(0) as u64 / (last - first)))
         }
         _ => String::new(),
     };
     format!("{every}: {}{counts}; {share} % of all growth{guess}; {advice}", sizes.join(", "))
-}
-
-/// Bytes for people.
-fn human(bytes: u64) -> String {
-    match bytes {
-        0..1_024 => format!("{bytes} B"),
-        1_024..0x10_0000 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
-        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
-        _ => format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30)),
-    }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use leakscope_model::{Frame, Location, PathStep};
 
 use crate::heap::{Edge, EdgeKind, EdgeName, Heap, Node};
+use crate::v8::SYSTEM_BASE;
 
 /// Nodes that are looked at to fill a gap between a dominator and what it dominates.
 const GAP_NODES_MAX: usize = 20_000;
@@ -57,7 +58,7 @@ fn way_from_root(heap: &Heap<'_>, node: Node) -> Vec<Step> {
     let mut way = Vec::new();
     let mut at = node;
     // Upwards one pass over the graph a step; a way in through the engine's own roots says nothing.
-    while distance > 1 && distance < 100_000_000 && way.len() < STEPS_MAX {
+    while distance > 1 && distance < SYSTEM_BASE && way.len() < STEPS_MAX {
         let above = heap.nodes().find_map(|from| {
             let nearer = heap.distance(from) == Some(distance - 1) && heap.graph.targets(from.0).contains(&at.0);
             nearer.then(|| edge_between(heap, from, at).map(|edge| Step { node: from, holds: Some(edge) })).flatten()

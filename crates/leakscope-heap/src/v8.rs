@@ -27,6 +27,7 @@ use crate::tree::DominatorTree;
 
 pub(crate) use classes::Interface;
 use describe::Described;
+pub(crate) use distances::SYSTEM_BASE;
 pub(crate) use redact::redact;
 
 /// Bytes in which the first key of a snapshot must come.

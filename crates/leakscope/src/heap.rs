@@ -21,6 +21,6 @@ pub(crate) use html::{analysis_html, diff_html};
 pub(crate) use input::{Bytes, Input, read};
 pub(crate) use question::{Questions, ask, parse_id};
 pub(crate) use report::{Extent, analysis, has_leak, histogram};
-pub(crate) use sink::{Format, Sink};
+pub(crate) use sink::{Answer, Format, Sink};
 pub(crate) use steps::Steps;
 pub(crate) use text::{Shown, analysis_text, class_table};

@@ -87,6 +87,12 @@ pub(crate) fn warning(text: &str) {
     note(&format!("{}warning{}: {text}", style::YELLOW, style::RESET));
 }
 
+pub(crate) fn warnings(texts: &[String]) {
+    for text in texts {
+        warning(text);
+    }
+}
+
 pub(crate) fn error(text: &str) {
     note(&format!("{}error{}: {text}", style::RED, style::RESET));
 }

@@ -6,7 +6,7 @@ use leakscope_heap::{Heap, HeapError};
 use leakscope_wire::{HeapAnalysis, HeapHistogram};
 
 use crate::exit::{self, Exit, Failure};
-use crate::heap::{self, Bytes, Extent, Format, Input, Questions, Shown, Sink, Steps};
+use crate::heap::{self, Answer, Bytes, Extent, Format, Input, Questions, Shown, Sink, Steps};
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -34,7 +34,6 @@ const TOP_SUSPECTS_ALL: usize = 10;
 /// Says what one heap capture shows, and who holds it
 #[derive(Debug, clap::Args)]
 #[command(long_about = LONG_ABOUT, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Args {
     /// The capture: `.heapsnapshot` or `.hprof`, also `.gz` and `.zst`; `-` for standard input
     #[arg(value_name = "FILE")]
@@ -80,22 +79,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CSV")]
     dump: Option<PathBuf>,
 
-    /// How the result is printed: `text` for people, `json` for programs, `html` for a browser, in one file
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
-    format: Format,
-
-    /// Writes the result into this file
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-
-    /// Exit with 1 when a suspect has a confidence of 0.5 or more
-    #[arg(long)]
-    fail_on_leak: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let questions = args.questions();
-    if args.format == Format::Html && (questions.any() || args.histogram) {
+    if args.answer.format == Format::Html && (questions.any() || args.histogram) {
         return Err(Failure::usage("expected `--format text` or `json` with a question about one thing, found `html`")
             .hint("the page holds the whole report; ask without `--format html`"));
     }
@@ -113,13 +103,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     }
     steps.begin("ranking suspects");
     let answers = heap::ask(&heap, &questions, args.top.unwrap_or(TOP))?;
-    let is_brief = args.format == Format::Text && questions.any() && !args.fail_on_leak;
+    let is_brief = args.answer.format == Format::Text && questions.any() && !args.answer.fail_on_leak;
     let extent = if is_brief { Extent::NOTHING } else { args.extent() };
     let analysis = HeapAnalysis { answers, ..heap::analysis(&heap, extent, std::mem::take(&mut warnings)) };
     steps.end();
-    analysis.warnings.iter().for_each(|warning| output::warning(warning));
+    output::warnings(&analysis.warnings);
     print(args, &heap, &analysis, questions.any())?;
-    Ok(if args.fail_on_leak && heap::has_leak(&analysis.suspects) { Exit::Leak } else { Exit::Done })
+    Ok(if args.answer.fail_on_leak && heap::has_leak(&analysis.suspects) { Exit::Leak } else { Exit::Done })
 }
 
 impl Args {
@@ -135,10 +125,10 @@ impl Args {
     }
 
     fn extent(&self) -> Extent {
-        match self.format {
+        match self.answer.format {
             Format::Text => {
                 let top = self.top.unwrap_or(TOP);
-                let suspects = if self.fail_on_leak { TOP_SUSPECTS_ALL } else { TOP_SUSPECTS };
+                let suspects = if self.answer.fail_on_leak { TOP_SUSPECTS_ALL } else { TOP_SUSPECTS };
                 Extent { suspects, classes: top, dominators: 0 }
             }
             Format::Json | Format::Html => Extent {
@@ -165,9 +155,7 @@ fn histogram(args: &Args, bytes: &Bytes, warnings: Vec<String>, steps: &Steps) -
     let classes = classes.map_err(|error| unreadable(&args.file, &error))?;
     let format = leakscope_heap::Format::of(bytes).map_err(|error| unreadable(&args.file, &error))?;
     steps.end();
-    for warning in &warnings {
-        output::warning(warning);
-    }
+    output::warnings(&warnings);
     let histogram = HeapHistogram {
         format: format.name().to_owned(),
         file_bytes: bytes.len() as u64,
@@ -175,8 +163,8 @@ fn histogram(args: &Args, bytes: &Bytes, warnings: Vec<String>, steps: &Steps) -
         classes: heap::histogram(&classes),
         warnings,
     };
-    let sink = Sink(args.output.clone());
-    match args.format {
+    let sink = Sink(args.answer.output.clone());
+    match args.answer.format {
         Format::Json => sink.write_json(&histogram)?,
         Format::Text | Format::Html => {
             let n_shown = histogram.classes.len().min(args.top.unwrap_or(TOP));
@@ -198,9 +186,9 @@ pub(super) fn unreadable(file: &Path, error: &HeapError) -> Failure {
 }
 
 fn print(args: &Args, heap: &Heap<'_>, analysis: &HeapAnalysis, asked: bool) -> Result<(), Failure> {
-    let sink = Sink(args.output.clone());
+    let sink = Sink(args.answer.output.clone());
     let name = args.file.display().to_string();
-    match args.format {
+    match args.answer.format {
         Format::Json => sink.write_json(analysis),
         Format::Html => sink.write(&heap::analysis_html(&name, heap, analysis)),
         Format::Text if asked => sink.write(&heap::answers_text(&analysis.answers, &analysis.format)),

@@ -6,7 +6,7 @@ use leakscope_heap::{Diff, DiffError};
 
 use super::analyze::{read, unreadable};
 use crate::exit::{self, Exit, Failure};
-use crate::heap::{self, Format, Sink, Steps};
+use crate::heap::{self, Answer, Format, Sink, Steps};
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -42,17 +42,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     top: Option<usize>,
 
-    /// How the result is printed: `text` for people, `json` for programs, `html` for a browser, in one file
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
-    format: Format,
-
-    /// Writes the result into this file
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-
-    /// Exit with 1 when a suspect has a confidence of 0.5 or more
-    #[arg(long)]
-    fail_on_leak: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
@@ -75,10 +66,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     steps.end();
     let n_suspects = args.top.unwrap_or(TOP_SUSPECTS_ALL);
     let mut report = heap::diff_report(&diff, &names, n_suspects, warnings);
-    report.warnings.iter().for_each(|warning| output::warning(warning));
+    output::warnings(&report.warnings);
     let leaks = heap::has_leak(&report.suspects);
     print(args, &diff, &mut report)?;
-    Ok(if args.fail_on_leak && leaks { Exit::Leak } else { Exit::Done })
+    Ok(if args.answer.fail_on_leak && leaks { Exit::Leak } else { Exit::Done })
 }
 
 fn incomparable(files: &[PathBuf], error: DiffError) -> Failure {
@@ -91,8 +82,8 @@ fn incomparable(files: &[PathBuf], error: DiffError) -> Failure {
 }
 
 fn print(args: &Args, diff: &Diff<'_>, report: &mut leakscope_wire::HeapDiff) -> Result<(), Failure> {
-    let sink = Sink(args.output.clone());
-    match args.format {
+    let sink = Sink(args.answer.output.clone());
+    match args.answer.format {
         Format::Json => {
             report.classes.truncate(args.top.unwrap_or(usize::MAX));
             sink.write_json(report)

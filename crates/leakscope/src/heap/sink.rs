@@ -21,6 +21,22 @@ pub(crate) enum Format {
     Html,
 }
 
+/// The flags of every command that answers with a report.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Answer {
+    /// How the result is printed: `text` for people, `json` for programs, `html` for a browser, in one file
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) format: Format,
+
+    /// Writes the result into this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Exit with 1 when a suspect has a confidence of 0.5 or more
+    #[arg(long)]
+    pub(crate) fail_on_leak: bool,
+}
+
 /// A file, or standard output without one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sink(pub(crate) Option<PathBuf>);
