@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeapError {
     /// The first bytes are of no format that is known.
-    #[error("expected a V8 heap snapshot (`{{\"snapshot\":`) or an HPROF dump (`JAVA PROFILE 1.0.`), found {found}")]
+    #[error("expected a heap snapshot, a heap dump or a profile (known: {known}), found {found}", known = crate::format::known())]
     UnknownFormat {
         /// The first bytes, escaped.
         found: String,
@@ -18,6 +18,24 @@ pub enum HeapError {
         expected: String,
         /// What does.
         found: String,
+    },
+    /// A field or line of a profile does not say what it must.
+    #[error("{place}: expected {expected}, found {found}")]
+    Invalid {
+        /// The field with its index, or the line: `sample[3].location_id[0]`, `line 12`.
+        place: String,
+        /// What must stand there.
+        expected: String,
+        /// What does.
+        found: String,
+    },
+    /// A capture of the other shape: an object graph where a profile is asked for, or a profile where a graph is.
+    #[error("expected {expected}, found {found}")]
+    OtherShape {
+        /// What can answer.
+        expected: &'static str,
+        /// The format of what was given.
+        found: &'static str,
     },
     /// A number that the graph cannot hold.
     #[error("{what}: at most {max} are read, found {found}")]

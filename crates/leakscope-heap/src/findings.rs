@@ -17,14 +17,20 @@ impl fmt::Display for LeakIdentity {
 }
 
 /// How much more the last capture has than the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
     /// Bytes held.
     pub bytes: i64,
     /// Things held.
     pub count: i64,
-    /// Whether each capture has more than the one before.
+    /// Whether each capture has more than the one before; of sampled values, more than the sampling alone explains.
     pub in_every_step: bool,
+    /// Standard error of `bytes` from sampling; none where every object was counted.
+    pub error_bytes: Option<f64>,
+    /// Bytes an hour, where the captures say when they were taken.
+    pub bytes_per_hour: Option<f64>,
+    /// Bytes a request, where the requests served are known.
+    pub bytes_per_request: Option<f64>,
 }
 
 /// One suspect.

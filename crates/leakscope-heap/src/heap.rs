@@ -8,48 +8,13 @@ use leakscope_model::{Frame, Location};
 use crate::contents::DuplicateString;
 use crate::distances::distances;
 use crate::error::HeapError;
+use crate::format::Format;
 use crate::graph::{ClassOf, Graph, Sizes};
 use crate::{hprof, v8};
 
 /// A node of one capture: its place in the graph, not its identity. See [`Heap::id`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node(pub u32);
-
-/// What a capture is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `.heapsnapshot` of V8: Node.js, Chrome, Deno and those that write alike.
-    V8HeapSnapshot,
-    /// `.hprof` of a JVM.
-    Hprof,
-}
-
-impl Format {
-    /// As it is written in JSON and in the store.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::V8HeapSnapshot => "v8-heapsnapshot",
-            Self::Hprof => "hprof",
-        }
-    }
-
-    /// The format of a capture by its first bytes, not compressed.
-    ///
-    /// # Errors
-    /// [`HeapError::UnknownFormat`].
-    pub fn of(bytes: &[u8]) -> Result<Self, HeapError> {
-        if hprof::is_hprof(bytes) {
-            return Ok(Self::Hprof);
-        }
-        if v8::is_snapshot(bytes) {
-            return Ok(Self::V8HeapSnapshot);
-        }
-        let found = bytes[..bytes.len().min(24)].escape_ascii().to_string();
-        Err(HeapError::UnknownFormat {
-            found: if found.is_empty() { "nothing".to_owned() } else { format!("`{found}`") },
-        })
-    }
-}
 
 /// What an analysis is at, for progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +202,7 @@ pub(crate) fn analyse_like<'a>(
     match Format::of(bytes)? {
         Format::V8HeapSnapshot => v8::analyse(bytes, interfaces, progress),
         Format::Hprof => hprof::analyse(bytes, progress),
+        other => Err(other.is_no_graph()),
     }
 }
 
@@ -251,6 +217,7 @@ pub fn histogram(bytes: &[u8], progress: &(dyn Fn(Phase) + Sync)) -> Result<Vec<
             Ok(classes.into_iter().map(|class| Class { retained_bytes: 0, ..class }).collect())
         }
         Format::Hprof => hprof::histogram(bytes, progress),
+        other => Err(other.is_no_graph()),
     }
 }
 

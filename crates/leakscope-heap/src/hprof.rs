@@ -31,8 +31,9 @@ use std::sync::OnceLock;
 
 use crate::dominators::{Dominators, dominators};
 use crate::error::HeapError;
+use crate::format::Format;
 use crate::graph::{Bits, Graph, Successors};
-use crate::heap::{Class, Format, Heap, Phase};
+use crate::heap::{Class, Heap, Phase};
 use crate::hprof::classes::Classes;
 use crate::hprof::dump::Dump;
 use crate::hprof::outline::Outline;

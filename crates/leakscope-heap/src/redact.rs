@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use crate::error::HeapError;
-use crate::heap::Format;
+use crate::format::Format;
 use crate::{hprof, v8};
 
 /// Why a capture was not redacted.
@@ -41,6 +41,7 @@ pub fn redact(capture: &[u8], out: &mut dyn Write) -> Result<Redacted, RedactErr
     match Format::of(capture)? {
         Format::V8HeapSnapshot => v8::redact(capture, out),
         Format::Hprof => hprof::redact(capture, out),
+        other => Err(other.is_no_graph().into()),
     }
 }
 

@@ -115,6 +115,9 @@ pub(crate) fn finding(heap: &Heap<'_>, evidence: &Evidence<'_>) -> Option<Findin
         bytes: last as i64 - first as i64,
         count: count_last as i64 - count_first as i64,
         in_every_step: evidence.place.grew_in_every_step(),
+        error_bytes: None,
+        bytes_per_hour: None,
+        bytes_per_request: None,
     });
     let (bytes, count) = match growth {
         Some(growth) => (growth.bytes.max(0) as u64, growth.count.max(0) as u64),

@@ -21,7 +21,8 @@ mod uses;
 
 use crate::dominators::{Dominators, dominators};
 use crate::error::HeapError;
-use crate::heap::{Format, Heap, Phase};
+use crate::format::Format;
+use crate::heap::{Heap, Phase};
 use crate::retained::{class_retained, retained};
 use crate::tree::DominatorTree;
 

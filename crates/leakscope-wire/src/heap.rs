@@ -19,6 +19,12 @@ pub struct Finding {
     pub growth_count: Option<i64>,
     /// Whether each capture has more than the one before.
     pub grew_in_every_step: Option<bool>,
+    /// Standard error of `growth_bytes` from sampling; `null` where every object was counted.
+    pub growth_error_bytes: Option<f64>,
+    /// Bytes an hour; `null` where the captures do not say when they were taken.
+    pub growth_bytes_per_hour: Option<f64>,
+    /// Bytes a request; `null` where the requests served are not known.
+    pub growth_bytes_per_request: Option<f64>,
 }
 
 /// One analysed capture.

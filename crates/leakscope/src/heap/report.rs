@@ -91,6 +91,9 @@ pub(super) fn finding(finding: &leakscope_heap::Finding) -> wire::Finding {
         growth_bytes: finding.growth.map(|growth| growth.bytes),
         growth_count: finding.growth.map(|growth| growth.count),
         grew_in_every_step: finding.growth.map(|growth| growth.in_every_step),
+        growth_error_bytes: finding.growth.and_then(|growth| growth.error_bytes),
+        growth_bytes_per_hour: finding.growth.and_then(|growth| growth.bytes_per_hour),
+        growth_bytes_per_request: finding.growth.and_then(|growth| growth.bytes_per_request),
     }
 }
 

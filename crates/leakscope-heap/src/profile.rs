@@ -1,0 +1,13 @@
+//! Profiles: stacks with values. Bytes to one model, the model to what people ask of it, several of them to what grew and who made it.
+//!
+//! Reading order: `read` has a reader a format, which fills a [`Profile`] (`model`) through `builder`. `filter` and `top` answer as `go
+//! tool pprof` does; `growth` compares several with the error of sampling, `blame` finds the user's own function on what grows, and
+//! `suspects` says it. `write` gives a profile back, for other tools.
+
+mod builder;
+mod model;
+mod read;
+
+pub use model::{Function, Header, Label, LabelValue, Line, Location, Mapping, Profile, Text, ValueType};
+pub(crate) use read::READERS;
+pub use read::read;

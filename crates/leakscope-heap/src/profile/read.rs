@@ -1,0 +1,29 @@
+//! Bytes to profiles: the table of readers.
+
+use super::model::Profile;
+use crate::error::HeapError;
+use crate::format::Format;
+
+/// The reader of one format.
+pub(crate) struct Reader {
+    pub(crate) format: Format,
+    /// Whether these are bytes of the format. Looks at the beginning alone.
+    pub(crate) knows: fn(&[u8]) -> bool,
+    read: fn(&[u8]) -> Result<Profile, HeapError>,
+}
+
+/// All readers, those first that know theirs for sure.
+pub(crate) const READERS: &[Reader] = &[];
+
+/// Reads a profile of any format, not compressed.
+///
+/// # Errors
+/// [`HeapError`], with the field or line that does not fit. What a format allows to be cut off is read as far as it goes, and
+/// [`Profile::warnings`] says so.
+pub fn read(bytes: &[u8]) -> Result<Profile, HeapError> {
+    let format = Format::of(bytes)?;
+    match READERS.iter().find(|reader| reader.format == format) {
+        Some(reader) => (reader.read)(bytes),
+        None => Err(HeapError::OtherShape { expected: "a profile", found: format.name() }),
+    }
+}
