@@ -5,9 +5,16 @@
 //! `suspects` says it. `write` gives a profile back, for other tools.
 
 mod builder;
+mod filter;
 mod model;
+mod nodes;
 mod read;
+#[cfg(test)]
+mod testing;
+mod top;
 
+pub use filter::{Filter, prune};
 pub use model::{Function, Header, Label, LabelValue, Line, Location, Mapping, Profile, Text, ValueType};
 pub(crate) use read::READERS;
 pub use read::read;
+pub use top::{Granularity, Order, Row, rank, top, totals};
