@@ -43,7 +43,7 @@ use crate::hprof::survey::Survey;
 use crate::retained::{class_retained, retained};
 use crate::tree::DominatorTree;
 
-pub(crate) use names::normalised;
+pub(crate) use names::{normalised, readable};
 pub(crate) use outline::is_hprof;
 pub(crate) use redact::redact;
 

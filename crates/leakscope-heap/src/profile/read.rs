@@ -1,5 +1,12 @@
 //! Bytes to profiles: the table of readers.
 
+mod class_histogram;
+mod collapsed;
+mod goroutines;
+mod lines;
+#[cfg(test)]
+mod testing;
+
 use super::model::Profile;
 use crate::error::HeapError;
 use crate::format::Format;
@@ -13,7 +20,12 @@ pub(crate) struct Reader {
 }
 
 /// All readers, those first that know theirs for sure.
-pub(crate) const READERS: &[Reader] = &[];
+pub(crate) const READERS: &[Reader] = &[
+    Reader { format: Format::Goroutines, knows: goroutines::knows, read: goroutines::read },
+    Reader { format: Format::ClassHistogram, knows: class_histogram::knows, read: class_histogram::read },
+    // Nearly any text could be stacks: the last of all.
+    Reader { format: Format::Collapsed, knows: collapsed::knows, read: collapsed::read },
+];
 
 /// Reads a profile of any format, not compressed.
 ///
