@@ -5,16 +5,26 @@
 //! `suspects` says it. `write` gives a profile back, for other tools.
 
 mod builder;
+mod calls;
 mod filter;
+mod inlined;
+mod listing;
 mod model;
 mod nodes;
 mod read;
 #[cfg(test)]
 mod testing;
 mod top;
+mod tree;
+mod write;
 
+pub use calls::{CallTree, call_tree};
 pub use filter::{Filter, prune};
+pub use inlined::{Inlined, inlined};
+pub use listing::{Routine, RoutineLine, listing};
 pub use model::{Function, Header, Label, LabelValue, Line, Location, Mapping, Profile, Text, ValueType};
 pub(crate) use read::READERS;
 pub use read::read;
 pub use top::{Granularity, Order, Row, rank, top, totals};
+pub use tree::{Call, CallGraph, call_graph};
+pub use write::{collapsed_name, write_collapsed, write_speedscope};

@@ -1,6 +1,6 @@
 //! What is made where: flat and cumulative values by function, file, line or address, as `go tool pprof -top` has them.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use super::model::Profile;
 pub use super::nodes::Granularity;
@@ -9,6 +9,8 @@ use super::nodes::{Binaries, Nodes};
 /// Values of one function, file, line or address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
+    /// Its number in this profile at this granularity.
+    pub number: usize,
     /// The function; where none is known the file, else the binary as `[name]`, else `<unknown>`.
     pub name: String,
     /// Its source file. By [`Granularity::Functions`] that of the first function of the name.
@@ -44,39 +46,44 @@ pub enum Order {
 pub fn top(profile: &Profile, granularity: Granularity) -> Vec<Row> {
     let nodes = Nodes::of(profile, granularity, Binaries::Merged);
     let sums = Sums::of(profile, &nodes);
-    let mut rows = Vec::new();
-    for (number, key) in nodes.keys.iter().enumerate() {
-        let (flat, cum) = sums.of_node(number);
-        if flat.iter().chain(cum).all(|value| *value == 0) {
-            continue;
-        }
-        let file = &nodes.files[nodes.source_files[number] as usize];
-        rows.push(Row {
-            name: nodes.short_name(profile, key),
-            file: (!file.is_empty()).then(|| file.clone()),
-            line: u32::try_from(key.line).ok().filter(|line| *line != 0),
-            address: (key.address != 0).then_some(key.address),
-            label: nodes.long_name(profile, key),
-            flat: flat.to_vec(),
-            cum: cum.to_vec(),
-        });
+    let has_value = |number: &usize| {
+        let (flat, cum) = sums.of_node(*number);
+        flat.iter().chain(cum).any(|value| *value != 0)
+    };
+    (0..nodes.len()).filter(has_value).map(|number| row(profile, &nodes, &sums, number)).collect()
+}
+
+pub(crate) fn row(profile: &Profile, nodes: &Nodes, sums: &Sums, number: usize) -> Row {
+    let key = &nodes.keys[number];
+    let file = &nodes.files[nodes.source_files[number] as usize];
+    let (flat, cum) = sums.of_node(number);
+    Row {
+        number,
+        name: nodes.short_name(profile, key),
+        file: (!file.is_empty()).then(|| file.clone()),
+        line: u32::try_from(key.line).ok().filter(|line| *line != 0),
+        address: (key.address != 0).then_some(key.address),
+        label: nodes.long_name(profile, key),
+        flat: flat.to_vec(),
+        cum: cum.to_vec(),
     }
-    rows
 }
 
 /// Sorts by the size of one column's values, the largest first, and drops rows that have nothing in it; of equals as pprof does.
 pub fn rank(rows: &mut Vec<Row>, column: usize, order: Order) {
     rows.retain(|row| row.flat[column] != 0 || row.cum[column] != 0);
+    rows.sort_by(|a, b| compare(a, b, column, order));
+}
+
+pub(crate) fn compare(a: &Row, b: &Row, column: usize, order: Order) -> Ordering {
     let size = |value: i64| Reverse(value.unsigned_abs());
-    rows.sort_by(|a, b| {
-        let flat = size(a.flat[column]).cmp(&size(b.flat[column]));
-        let cum = size(a.cum[column]).cmp(&size(b.cum[column]));
-        let (first, last) = match order {
-            Order::Flat => (flat, cum),
-            Order::Cum => (cum, flat),
-        };
-        first.then_with(|| a.label.cmp(&b.label)).then(last)
-    });
+    let flat = size(a.flat[column]).cmp(&size(b.flat[column]));
+    let cum = size(a.cum[column]).cmp(&size(b.cum[column]));
+    let (first, last) = match order {
+        Order::Flat => (flat, cum),
+        Order::Cum => (cum, flat),
+    };
+    first.then_with(|| a.label.cmp(&b.label)).then(last)
 }
 
 /// The sum of the sizes of all values, for each sample type: what shares are shares of.
