@@ -11,6 +11,7 @@ mod inlined;
 mod listing;
 mod model;
 mod nodes;
+mod proto;
 mod read;
 #[cfg(test)]
 mod testing;
@@ -27,4 +28,4 @@ pub(crate) use read::READERS;
 pub use read::read;
 pub use top::{Granularity, Order, Row, rank, top, totals};
 pub use tree::{Call, CallGraph, call_graph};
-pub use write::{collapsed_name, write_collapsed, write_speedscope};
+pub use write::{collapsed_name, write_collapsed, write_pprof, write_speedscope};

@@ -4,6 +4,8 @@ mod class_histogram;
 mod collapsed;
 mod goroutines;
 mod lines;
+mod pprof;
+mod protobuf;
 #[cfg(test)]
 mod testing;
 
@@ -21,6 +23,7 @@ pub(crate) struct Reader {
 
 /// All readers, those first that know theirs for sure.
 pub(crate) const READERS: &[Reader] = &[
+    Reader { format: Format::Pprof, knows: pprof::knows, read: pprof::read },
     Reader { format: Format::Goroutines, knows: goroutines::knows, read: goroutines::read },
     Reader { format: Format::ClassHistogram, knows: class_histogram::knows, read: class_histogram::read },
     // Nearly any text could be stacks: the last of all.
