@@ -16,6 +16,7 @@ mod format;
 mod graph;
 mod heap;
 mod hprof;
+mod json;
 pub mod profile;
 mod redact;
 mod retained;

@@ -8,6 +8,7 @@ mod pprof;
 mod protobuf;
 #[cfg(test)]
 mod testing;
+mod v8_sampling;
 
 use super::model::Profile;
 use crate::error::HeapError;
@@ -25,6 +26,7 @@ pub(crate) struct Reader {
 pub(crate) const READERS: &[Reader] = &[
     Reader { format: Format::Pprof, knows: pprof::knows, read: pprof::read },
     Reader { format: Format::Goroutines, knows: goroutines::knows, read: goroutines::read },
+    Reader { format: Format::V8HeapProfile, knows: v8_sampling::knows, read: v8_sampling::read },
     Reader { format: Format::ClassHistogram, knows: class_histogram::knows, read: class_histogram::read },
     // Nearly any text could be stacks: the last of all.
     Reader { format: Format::Collapsed, knows: collapsed::knows, read: collapsed::read },

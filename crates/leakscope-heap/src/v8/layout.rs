@@ -9,11 +9,10 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::error::HeapError;
+use crate::json::Cursor;
 
 /// Bytes of the largest header that is read; real ones have 2 kB.
 const HEADER_BYTES_MAX: usize = 1 << 20;
-/// Brackets within brackets that are followed in a section that is skipped.
-const DEPTH_MAX: usize = 1 << 20;
 
 /// Names of fields and of their values, in the order of the file.
 #[derive(Clone, Debug, Default)]
@@ -63,15 +62,15 @@ impl Layout {
     /// # Errors
     /// [`HeapError::Unexpected`] where the JSON is not that of a snapshot or ends too soon.
     pub(super) fn of(bytes: &[u8]) -> Result<Self, HeapError> {
-        let mut cursor = Cursor { bytes, at: 0 };
+        let mut cursor = Cursor::new(bytes, "snapshot");
         cursor.expect(b'{')?;
         let mut layout = Self::default();
         let mut seen = Vec::new();
         loop {
             let key = cursor.key()?;
             cursor.expect(b':')?;
-            layout.section(&mut cursor, &key)?;
-            seen.push(key);
+            layout.section(bytes, &mut cursor, &key)?;
+            seen.push(key.into_owned());
             if !cursor.comma_or(b'}')? {
                 break;
             }
@@ -84,9 +83,9 @@ impl Layout {
         Ok(layout)
     }
 
-    fn section(&mut self, cursor: &mut Cursor<'_>, key: &str) -> Result<(), HeapError> {
+    fn section(&mut self, bytes: &[u8], cursor: &mut Cursor<'_>, key: &str) -> Result<(), HeapError> {
         match key {
-            "snapshot" => self.header(cursor)?,
+            "snapshot" => self.header(bytes, cursor)?,
             "nodes" => self.nodes = cursor.numbers()?,
             "edges" => self.edges = cursor.numbers()?,
             "locations" => self.locations = cursor.numbers()?,
@@ -100,7 +99,7 @@ impl Layout {
         Ok(())
     }
 
-    fn header(&mut self, cursor: &mut Cursor<'_>) -> Result<(), HeapError> {
+    fn header(&mut self, bytes: &[u8], cursor: &mut Cursor<'_>) -> Result<(), HeapError> {
         let range = cursor.skip_value()?;
         let at = range.start as u64;
         if range.len() > HEADER_BYTES_MAX {
@@ -110,7 +109,7 @@ impl Layout {
                 found: range.len() as u64,
             });
         }
-        let header: Value = serde_json::from_slice(&cursor.bytes[range]).map_err(|error| HeapError::Unexpected {
+        let header: Value = serde_json::from_slice(&bytes[range]).map_err(|error| HeapError::Unexpected {
             at,
             expected: "the header of a snapshot as JSON".to_owned(),
             found: error.to_string(),
@@ -139,127 +138,6 @@ impl Layout {
 
 fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// A place in the JSON.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Cursor<'_> {
-    fn unexpected(&self, expected: impl Into<String>, found: impl Into<String>) -> HeapError {
-        HeapError::Unexpected { at: self.at as u64, expected: expected.into(), found: found.into() }
-    }
-
-    fn found(&self) -> String {
-        match self.bytes.get(self.at) {
-            Some(byte) => format!("`{}`", byte.escape_ascii()),
-            None => "the end of the snapshot".to_owned(),
-        }
-    }
-
-    fn skip_space(&mut self) {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
-        }
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), HeapError> {
-        self.skip_space();
-        if self.bytes.get(self.at) != Some(&byte) {
-            return Err(self.unexpected(format!("`{}`", byte.escape_ascii()), self.found()));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// Whether a comma follows; else `end` must.
-    fn comma_or(&mut self, end: u8) -> Result<bool, HeapError> {
-        self.skip_space();
-        match self.bytes.get(self.at) {
-            Some(b',') => {
-                self.at += 1;
-                Ok(true)
-            }
-            Some(&byte) if byte == end => {
-                self.at += 1;
-                Ok(false)
-            }
-            _ => Err(self.unexpected(format!("`,` or `{}`", end.escape_ascii()), self.found())),
-        }
-    }
-
-    /// A key, which must be short.
-    fn key(&mut self) -> Result<String, HeapError> {
-        self.skip_space();
-        let range = self.skip_string()?;
-        Ok(String::from_utf8_lossy(&self.bytes[range]).into_owned())
-    }
-
-    /// Past a string; the range of what is between its quotes.
-    fn skip_string(&mut self) -> Result<Range<usize>, HeapError> {
-        self.expect(b'"')?;
-        let start = self.at;
-        let end = end_of_string(self.bytes, start)
-            .ok_or_else(|| self.unexpected("the closing quote of a string", "the end of the snapshot"))?;
-        self.at = end + 1;
-        Ok(start..end)
-    }
-
-    /// Past a flat array of numbers; the range of what is between its brackets.
-    fn numbers(&mut self) -> Result<Range<usize>, HeapError> {
-        self.expect(b'[')?;
-        let start = self.at;
-        let length = memchr::memchr(b']', &self.bytes[start..])
-            .ok_or_else(|| self.unexpected("the `]` of an array of numbers", "none before the end of the snapshot"))?;
-        self.at = start + length + 1;
-        Ok(start..start + length)
-    }
-
-    /// Past any value; its range.
-    fn skip_value(&mut self) -> Result<Range<usize>, HeapError> {
-        self.skip_space();
-        let start = self.at;
-        let mut depth = 0_usize;
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b'"') => {
-                    self.skip_string()?;
-                }
-                Some(b'[' | b'{') => {
-                    depth += 1;
-                    self.at += 1;
-                    if depth > DEPTH_MAX {
-                        return Err(self.unexpected(format!("at most {DEPTH_MAX} nested brackets"), "more"));
-                    }
-                }
-                Some(b']' | b'}') if depth > 0 => {
-                    depth -= 1;
-                    self.at += 1;
-                }
-                Some(b',' | b']' | b'}') if depth == 0 => break,
-                Some(_) => self.at += 1,
-                None => return Err(self.unexpected("the end of a value", "the end of the snapshot")),
-            }
-            if depth == 0 && matches!(self.bytes.get(self.at), Some(b',' | b']' | b'}')) {
-                break;
-            }
-        }
-        Ok(start..self.at)
-    }
-}
-
-/// Index of the quote that ends the string whose contents begin at `start`.
-pub(super) fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
-            return Some(at);
-        }
-        at += 2;
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use crate::error::HeapError;
 use crate::graph::Offsets;
-
-use super::layout::end_of_string;
+use crate::json::{decoded, end_of_string};
 
 /// The strings of a snapshot by their index.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl<'a> Strings<'a> {
 
     /// The text, decoded.
     pub(super) fn text(&self, index: u32) -> String {
-        decoded(self.raw(index))
+        decoded(self.raw(index)).into_owned()
     }
 
     /// The indexes of the strings whose raw bytes contain `needle`, ascending.
@@ -100,52 +99,6 @@ impl<'a> Strings<'a> {
 fn unexpected(at: usize, expected: &str, found: Option<&u8>) -> HeapError {
     let found = found.map_or_else(|| "the end of the strings".to_owned(), |byte| format!("`{}`", byte.escape_ascii()));
     HeapError::Unexpected { at: at as u64, expected: expected.to_owned(), found }
-}
-
-/// A JSON string without its quotes as text; what is no UTF-8 or no character is replaced by U+FFFD.
-pub(super) fn decoded(raw: &[u8]) -> String {
-    if !raw.contains(&b'\\') {
-        return String::from_utf8_lossy(raw).into_owned();
-    }
-    let mut units: Vec<u16> = Vec::new();
-    let mut text = String::new();
-    let mut rest = raw;
-    while let Some(&byte) = rest.first() {
-        let plain = rest.iter().position(|&byte| byte == b'\\').unwrap_or(rest.len());
-        if plain > 0 {
-            flush(&mut units, &mut text);
-            text.push_str(&String::from_utf8_lossy(&rest[..plain]));
-            rest = &rest[plain..];
-            continue;
-        }
-        debug_assert_eq!(byte, b'\\');
-        let escape = rest.get(1).copied().unwrap_or(b'\\');
-        let hex = rest
-            .get(2..6)
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u16::from_str_radix(hex, 16).ok());
-        if let (b'u', Some(unit)) = (escape, hex) {
-            units.push(unit);
-            rest = &rest[6..];
-            continue;
-        }
-        flush(&mut units, &mut text);
-        text.push(match escape {
-            b'n' => '\n',
-            b't' => '\t',
-            b'r' => '\r',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            other => char::from(other),
-        });
-        rest = rest.get(2..).unwrap_or_default();
-    }
-    flush(&mut units, &mut text);
-    text
-}
-
-fn flush(units: &mut Vec<u16>, text: &mut String) {
-    text.extend(char::decode_utf16(units.drain(..)).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
 }
 
 #[cfg(test)]

@@ -10,3 +10,4 @@ mod hprof;
 mod redact;
 mod tracked;
 mod v8;
+mod v8_sampling;
