@@ -9,6 +9,7 @@ lacks is skipped by name. Every wait is for a condition with a deadline; nothing
 
 import argparse
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -25,6 +26,8 @@ SERVICES = Path(__file__).resolve().parent
 ROOT = SERVICES.parent
 RATE_BYTES = 65536
 N_REQUESTS = 300
+# Enough that a sample of every half mebibyte, as Go takes it, meets the leak a dozen times.
+N_PROFILED = 100
 # Retained bytes that must show in the resident set, as a share of the bytes leaked.
 SHARE_MIN = 0.6
 GROWTH_BYTES = int(SHARE_MIN * N_REQUESTS * RATE_BYTES)
@@ -58,6 +61,7 @@ def run(*command, cwd=None):
 class Node:
     name = "node"
     tools = ["node"]
+    flags = ["--profile"]
     leaks = ["unbounded-cache", "listener", "timer-closure", "session-map", "promise", "native-buffer", "descriptor", "tiny-objects"]
     maps_files = False
     metrics = [
@@ -70,12 +74,21 @@ class Node:
         return ["node", SERVICES / "node" / "server.js"]
 
     def check_natural(self, service):
-        pass
+        expect(service.status_of("/debug/heapprofile") == 404, "`/debug/heapprofile` is there without `--profile`")
+
+    def profiled(self, command):
+        return [*command, "--profile"]
+
+    def check_profile(self, service):
+        profile = service.json("/debug/heapprofile")
+        expect(sorted(profile) == ["head", "samples"] and profile["samples"], "`/debug/heapprofile` has no samples")
+        expect("keepThumbnail" in json.dumps(profile["head"]), "`/debug/heapprofile` does not name `keepThumbnail`")
 
 
 class Python:
     name = "python"
     tools = ["python3"]
+    flags = ["--profile"]
     leaks = ["module-list", "unbounded-cache", "session-map", "listener", "native-buffer", "descriptor", "tiny-objects", "thread"]
     maps_files = True
     metrics = [
@@ -94,12 +107,19 @@ class Python:
         return [python, SERVICES / "python" / "app.py"]
 
     def check_natural(self, service):
-        pass
+        expect(service.status_of("/debug/heap") == 404, "`/debug/heap` is there without `--profile`")
+
+    def profiled(self, command):
+        return [*command, "--profile"]
+
+    def check_profile(self, service):
+        service.work(1)
 
 
 class Go:
     name = "go"
     tools = ["go"]
+    flags = []
     leaks = ["goroutine", "unbounded-cache", "session-map", "timer-closure", "slice-retain", "descriptor", "tiny-objects"]
     maps_files = True
     metrics = [
@@ -115,14 +135,21 @@ class Go:
     def check_natural(self, service):
         variables = service.json("/debug/vars")
         expect(variables["memstats"]["HeapAlloc"] > 0, "`/debug/vars` has no memstats.HeapAlloc")
-        heap = service.get("/debug/pprof/heap")
-        expect(heap[:2] == b"\x1f\x8b", "`/debug/pprof/heap` is no gzipped profile")
         expect(b"goroutine profile: total" in service.get("/debug/pprof/goroutine?debug=1"), "`/debug/pprof/goroutine` is no goroutine profile")
+
+    def profiled(self, command):
+        return command
+
+    def check_profile(self, service):
+        check_pprof(service, "/debug/pprof/heap?gc=1", b"keepOrderNumber")
+        check_pprof(service, "/debug/pprof/goroutine", b"net/http.(*conn).serve")
+        expect(b"\ncreated by " in service.get("/debug/pprof/goroutine?debug=2"), "`/debug/pprof/goroutine?debug=2` is no dump of goroutines")
 
 
 class Java:
     name = "java"
-    tools = ["java", "javac"]
+    tools = ["java", "javac", "jcmd"]
+    flags = []
     leaks = ["static-collection", "threadlocal", "session-map", "listener", "native-buffer", "unbounded-cache", "descriptor", "tiny-objects", "thread"]
     maps_files = True
     metrics = [
@@ -147,25 +174,56 @@ class Java:
         expect(service.status_of("/actuator/metrics/no.such") == 404, "an unknown actuator metric is no 404")
         expect(service.json("/actuator/health") == {"status": "UP"}, "`/actuator/health` is not UP")
 
+    def profiled(self, command):
+        return command
+
+    def check_profile(self, service):
+        histogram = run("jcmd", service.process.pid, "GC.class_histogram")
+        expect("java.nio.DirectByteBuffer" in histogram, "`jcmd GC.class_histogram` does not name `java.nio.DirectByteBuffer`")
+
 
 class Rust:
     name = "rust"
     tools = ["cargo"]
+    flags = ["--profile"]
     leaks = ["unbounded-cache", "session-map", "task", "native-buffer", "channel", "descriptor", "tiny-objects"]
     maps_files = False
     metrics = ["process_resident_memory_bytes", "process_threads", "process_open_fds", "process_start_time_seconds", "tokio_alive_tasks", "http_requests_total"]
 
     def build(self, out):
-        # In cargo's own target folder, whose dependencies the workspace shares; cargo says where the program is.
-        lines = run("cargo", "build", "--quiet", "-p", "example-service", "--message-format=json", cwd=ROOT).splitlines()
+        # With its profile first: cargo keeps one program of that name, and the other cases are about the one without.
+        self._profiled = out / "rust-service-with-profile"
+        shutil.copy(self._built("--features", "profile"), self._profiled)
+        return [self._built()]
+
+    def _built(self, *options):
+        """In cargo's own target folder, whose dependencies the workspace shares; cargo says where the program is."""
+        lines = run("cargo", "build", "--quiet", "-p", "example-service", "--message-format=json", *options, cwd=ROOT).splitlines()
         built = [json.loads(line).get("executable") for line in lines if line.startswith("{")]
-        return [next(path for path in built if path and Path(path).name == "example-service")]
+        return next(path for path in built if path and Path(path).name == "example-service")
 
     def check_natural(self, service):
-        pass
+        expect(service.status_of("/debug/pprof/heap") == 404, "`/debug/pprof/heap` is there without `--profile`")
+
+    def profiled(self, command):
+        done = subprocess.run([*map(str, command), "--profile"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_DEADLINE_S)
+        expect(done.returncode == 2 and "--features profile" in done.stderr, f"without its feature `--profile` exits {done.returncode} and says `{done.stderr.strip()}`")
+        return [self._profiled, "--profile"]
+
+    def check_profile(self, service):
+        check_pprof(service, "/debug/pprof/heap", b"keep_thumbnail")
+        text = service.get("/debug/pprof/heap?format=jemalloc", "text/plain")
+        expect(text.startswith(b"heap_v2/131072\n") and b"\nMAPPED_LIBRARIES:\n" in text, f"`/debug/pprof/heap?format=jemalloc` begins with {text[:40]}")
 
 
 RUNTIMES = [Node(), Python(), Go(), Java(), Rust()]
+
+
+def check_pprof(service, path, name):
+    """A gzipped profile of pprof that names a function."""
+    packed = service.get(path)
+    expect(packed[:2] == b"\x1f\x8b", f"`{path}` is no gzipped profile")
+    expect(name in gzip.decompress(packed), f"`{path}` does not name `{name.decode()}`")
 
 
 # ---- one running service --------------------------------------------------------------------------------------------
@@ -317,6 +375,14 @@ def natural_endpoints(runtime, command):
         runtime.check_natural(service)
 
 
+def profile(runtime, command):
+    """What `services/README.md` says of profiles: there when asked for, and it names who allocated what is alive."""
+    leak = "slice-retain" if runtime.name == "go" else "native-buffer"
+    with started(runtime.profiled(command), leak) as service:
+        service.work(N_PROFILED)
+        runtime.check_profile(service)
+
+
 SAMPLE_LINE = r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_]\w*="(\\.|[^"\\])*",?)*\})? [-+]?([0-9.]+([eE][-+]?[0-9]+)?|Inf|NaN)'
 
 
@@ -349,7 +415,7 @@ def stays_without_flag(runtime, command):
 
 def refuses_bad_flags(runtime, command):
     every = ["none", *runtime.leaks]
-    flags = ["--port", "--leak", "--rate", "--seed", "--exit-with-stdin", "--help"]
+    flags = ["--port", "--leak", "--rate", "--seed", *runtime.flags, "--exit-with-stdin", "--help"]
     for arguments, wanted in [(["--leek"], flags), (["--leak", "gold"], every), (["--port", "many"], ["--port", "many"]), (["--rate", "-1"], ["--rate"]), (["--leak"], ["--leak"])]:
         done = subprocess.run([*map(str, command), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_DEADLINE_S)
         expect(done.returncode == 2, f"{arguments} exits {done.returncode}, expected 2")
@@ -360,7 +426,7 @@ def refuses_bad_flags(runtime, command):
 def helps(runtime, command):
     done = subprocess.run([*map(str, command), "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_DEADLINE_S)
     expect(done.returncode == 0, f"`--help` exits {done.returncode}")
-    for word in ["--port", "--leak", "--rate", "--seed", "--exit-with-stdin", *runtime.leaks]:
+    for word in ["--port", "--leak", "--rate", "--seed", *runtime.flags, "--exit-with-stdin", *runtime.leaks]:
         expect(word in re.sub(r"-\n\s+", "-", done.stdout), f"`--help` does not name `{word}`")
 
 
@@ -430,7 +496,7 @@ def holds_what_is_asked(runtime, command):
 
 
 CASES = [
-    start_line, work_document, same_seed_same_carts, status_contract, host_and_opinion, pages, natural_endpoints, exits_with_stdin,
+    start_line, work_document, same_seed_same_carts, status_contract, host_and_opinion, pages, natural_endpoints, profile, exits_with_stdin,
     exits_on_sigterm, stays_without_flag, refuses_bad_flags, helps, healthy_stays,
     leak_off_leaks_nothing, holds_what_is_asked,
 ]

@@ -6,6 +6,7 @@ const crypto = require('node:crypto');
 const { EventEmitter } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
+const inspector = require('node:inspector');
 const { PerformanceObserver, constants, monitorEventLoopDelay } = require('node:perf_hooks');
 const v8 = require('node:v8');
 
@@ -21,6 +22,8 @@ const REQUEST_DEADLINE_MS = 5_000;
 const CART_LINES = 48;
 /** Longer user names are cut, so that a client cannot choose how much a session holds. */
 const USER_LENGTH_MAX = 64;
+/** Bytes between two samples of `--profile`: an eighth of V8's own interval, so that the small objects that stand for large buffers show. */
+const PROFILE_INTERVAL_BYTES = 4 * KIB;
 const HELD_BYTES_MAX = 1 << 30;
 const HELD_BLOCK_BYTES = 4 * KIB;
 const HELD_BLOCK_BYTES_MAX = 128 * KIB;
@@ -38,6 +41,7 @@ const FLAGS = {
   '--leak': 'KIND                 which leak to have (default none)',
   '--rate': 'BYTES_PER_REQUEST    bytes each work request leaks (default 65536)',
   '--seed': 'N                    seed of the generated carts (default 1)',
+  '--profile': '                  sample allocations, for /debug/heapprofile',
   '--exit-with-stdin': '          exit when standard input ends',
   '--help': '                     print this text',
 };
@@ -61,7 +65,7 @@ function wholeNumber(flag, text, max) {
 }
 
 function parseArguments(argv) {
-  const options = { port: 0, leak: 'none', rate: DEFAULT_RATE_BYTES, seed: 1, exitWithStdin: false };
+  const options = { port: 0, leak: 'none', rate: DEFAULT_RATE_BYTES, seed: 1, profile: false, exitWithStdin: false };
   for (let index = 0; index < argv.length; index += 1) {
     const [flag, inline] = argv[index].split(/=(.*)/s);
     const value = () => (inline !== undefined ? inline : argv[(index += 1)]);
@@ -70,6 +74,7 @@ function parseArguments(argv) {
       case '--rate': options.rate = wholeNumber(flag, value(), 1 << 30); break;
       case '--seed': options.seed = wholeNumber(flag, value(), 0xffffffff); break;
       case '--leak': options.leak = leakKind(value()); break;
+      case '--profile': options.profile = true; break;
       case '--exit-with-stdin': options.exitWithStdin = true; break;
       case '--help': fs.writeSync(1, usage()); process.exit(0); break;
       default: refuse(`unknown flag \`${flag}\` (valid flags: ${Object.keys(FLAGS).join(', ')})`);
@@ -388,6 +393,30 @@ class GarbageCollections {
   }
 }
 
+/** V8's sampling heap profiler: where what is still alive was allocated. It collects garbage before it answers. */
+class HeapProfile {
+  constructor() {
+    this.session = new inspector.Session();
+    this.session.connect();
+    // Without `includeObjectsCollectedBy...`: what was collected is no longer in the profile.
+    this.post('HeapProfiler.startSampling', { samplingInterval: PROFILE_INTERVAL_BYTES });
+  }
+
+  /** A session within the process answers before `post` returns. */
+  post(method, parameters) {
+    let answer;
+    this.session.post(method, parameters, (failure, result) => {
+      if (failure) throw new Error(`${method}: ${failure.message}`);
+      answer = result;
+    });
+    return answer;
+  }
+
+  taken() {
+    return this.post('HeapProfiler.getSamplingProfile').profile;
+  }
+}
+
 function fieldsOf(path) {
   const fields = {};
   for (const line of fs.readFileSync(path, 'utf8').split('\n')) {
@@ -540,7 +569,9 @@ function routes(options) {
   const held = new Held(dice);
   const leak = LEAKS[options.leak];
   const json = (value) => ['application/json', JSON.stringify(value)];
+  const profile = options.profile ? new HeapProfile() : undefined;
   return {
+    ...(profile && { '/debug/heapprofile': () => json(profile.taken()) }),
     '/work': (query) => {
       const user = (query.get('user') || 'anonymous').slice(0, USER_LENGTH_MAX);
       const reply = shop.serve(user);

@@ -48,8 +48,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "score",
-        usage: "[--group background|injected|look-alikes|intervals|corpus|simulated|demo] [--half development|test] [--series DIR] [--time-scale N] [--quick] [--ours] [--list] [--format text|json] [--write] | --null [--years 100] [--seed 1] [--family NAME] [--list] [--write] | heap [--runtimes node,java] [--only TEXT] [--rate 8192] [--reuse] [--captures-only] [--binary FILE] [--format text|json] [--write]",
-        about: "how often the detector errs: false alarms, leaks found and when, on real, recorded and simulated series (--null: alarms in simulated years without a leak; heap: whether the heap analysis names the leak of each example service, --reuse: of the captures that are there; --list: each error with its reasons; --write: into docs)",
+        usage: "[--group background|injected|look-alikes|intervals|corpus|simulated|demo] [--half development|test] [--series DIR] [--time-scale N] [--quick] [--ours] [--list] [--format text|json] [--write] | --null [--years 100] [--seed 1] [--family NAME] [--list] [--write] | heap [--runtimes node,java] [--only TEXT] [--rate 8192] [--reuse] [--captures-only] [--binary FILE] [--format text|json] [--write] | profile [--only TEXT] [--reuse] [--captures-only] [--binary FILE] [--format text|json] [--write]",
+        about: "how often the detector errs: false alarms, leaks found and when, on real, recorded and simulated series (--null: alarms in simulated years without a leak; heap, profile: whether the analysis of heap captures or of profiles names the leak of each example service, --reuse: of the captures that are there; --list: each error with its reasons; --write: into docs)",
         run: score::run,
     },
     Command {

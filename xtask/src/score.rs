@@ -1,7 +1,11 @@
 //! `cargo xtask score`: how often what leakscope says is right. Of the detector the programs are leakscope-sim's `score` and, with
-//! `--null`, its `null`; this builds them and hands them the arguments. Of the heap analysis it is `score heap`, here.
+//! `--null`, its `null`; this builds them and hands them the arguments. Of the analysis of heap captures and of profiles
+//! it is `score heap` and `score profile`, here.
 
+mod answer;
 mod heap;
+mod profile;
+mod traffic;
 
 use std::process::{Command, ExitCode};
 
@@ -13,8 +17,10 @@ use crate::tree;
 const NULL: &str = "--null";
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    if let Some(("heap", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return heap::run(Args::new(rest));
+    match arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("heap", rest)) => return heap::run(Args::new(rest)),
+        Some(("profile", rest)) => return profile::run(Args::new(rest)),
+        _ => {}
     }
     let program = if arguments.iter().any(|argument| argument == NULL) { "null" } else { "score" };
     let status = Command::new("cargo")

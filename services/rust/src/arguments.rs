@@ -2,11 +2,12 @@
 
 use crate::leaks::{LEAKS, Leak};
 
-const FLAGS: [(&str, &str); 6] = [
+const FLAGS: [(&str, &str); 7] = [
     ("--port", "N                    port on 127.0.0.1; 0 takes a free one (default 0)"),
     ("--leak", "KIND                 which leak to have (default none)"),
     ("--rate", "BYTES_PER_REQUEST    bytes each work request leaks (default 65536)"),
     ("--seed", "N                    seed of the generated carts (default 1)"),
+    ("--profile", "                  profile allocations, for /debug/pprof/heap"),
     ("--exit-with-stdin", "          exit when standard input ends"),
     ("--help", "                     print this text"),
 ];
@@ -23,12 +24,14 @@ pub(crate) struct Options {
     pub(crate) leak: &'static Leak,
     pub(crate) rate_bytes: usize,
     pub(crate) seed: u64,
+    pub(crate) profile: bool,
     pub(crate) exit_with_stdin: bool,
 }
 
 /// The options, or one line that says what was refused and what is valid.
 pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut options = Options { port: 0, leak: &LEAKS[0], rate_bytes: 64 * 1024, seed: 1, exit_with_stdin: false };
+    let mut options =
+        Options { port: 0, leak: &LEAKS[0], rate_bytes: 64 * 1024, seed: 1, profile: false, exit_with_stdin: false };
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let (flag, inline) = match argument.split_once('=') {
@@ -41,6 +44,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments
             "--rate" => options.rate_bytes = whole_number(flag, &value(), RATE_BYTES_MAX)? as usize,
             "--seed" => options.seed = whole_number(flag, &value(), u64::from(u32::MAX))?,
             "--leak" => options.leak = leak_named(&value())?,
+            "--profile" if cfg!(feature = "profile") => options.profile = true,
+            "--profile" => {
+                return Err("`--profile` wants a service that was built with `--features profile`".to_owned());
+            }
             "--exit-with-stdin" => options.exit_with_stdin = true,
             "--help" => return Ok(Arguments::Help),
             _ => {

@@ -5,6 +5,8 @@
 mod arguments;
 mod held;
 mod leaks;
+#[cfg(feature = "profile")]
+mod profile;
 mod status;
 mod work;
 
@@ -58,6 +60,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> std::io::Result<()> {
+    #[cfg(feature = "profile")]
+    if options.profile {
+        profile::begin()?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
     let served = runtime.block_on(serve(options));
     // Leaked tasks never finish; waiting for them would keep the process.
@@ -120,7 +126,7 @@ fn router(options: Options) -> Router {
         requests_total: AtomicU64::new(0),
         options,
     });
-    Router::new()
+    debug_routes(&app.options)
         .route("/work", get(work))
         .route("/hold", post(hold))
         .route("/status/memory", get(async |State(app): State<Arc<App>>| Json(app.status.memory(app.n_requests()))))
@@ -130,6 +136,16 @@ fn router(options: Options) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/", get(async |State(app): State<Arc<App>>| Html(app.status.page(app.n_requests()))))
         .with_state(app)
+}
+
+/// What there is only with `--profile`.
+fn debug_routes(options: &Options) -> Router<Arc<App>> {
+    #[cfg(feature = "profile")]
+    if options.profile {
+        return profile::routes();
+    }
+    debug_assert!(!options.profile, "refused where it is not built in");
+    Router::new()
 }
 
 impl App {

@@ -14,6 +14,11 @@ use crate::process::target_folder;
 /// What a JVM needs besides its heap, of the bytes that a container allows it.
 const JVM_BESIDES_HEAP_BYTES: f64 = 40.0 * MIB;
 
+/// What is built of the Go, the Java and the Python service, by its name in the folder of the builds.
+pub(crate) const GO: &str = "go-service";
+pub(crate) const JAVA: &str = "java";
+pub(crate) const VENV: &str = "venv";
+
 /// The built services.
 #[derive(Debug)]
 pub(crate) struct Programs {
@@ -29,35 +34,15 @@ impl Programs {
         let build = target.join("services");
         std::fs::create_dir_all(&build).map_err(|error| format!("`{}` not creatable: {error}", build.display()))?;
         let programs = Self { root: root.to_path_buf(), rust: target.join("release/example-service"), build };
-        done(Command::new("cargo").args(["build", "--release", "--quiet", "-p", "example-service"]).current_dir(root))?;
-        done(
-            Command::new("go")
-                .args(["build", "-o"])
-                .arg(programs.build.join("go-service"))
-                .arg(".")
-                .current_dir(root.join("services/go")),
-        )?;
-        done(
-            Command::new("javac")
-                .arg("-d")
-                .arg(programs.build.join("java"))
-                .arg(root.join("services/java/Service.java")),
-        )?;
-        let python = programs.python();
-        if !python.is_file() {
-            done(Command::new("python3").args(["-m", "venv"]).arg(programs.build.join("venv")))?;
-            let requirements = root.join("services/python/requirements.txt");
-            done(
-                Command::new(&python)
-                    .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-                    .arg(requirements),
-            )?;
-        }
+        build_rust(root, &[])?;
+        build_go(root, &programs.build.join(GO))?;
+        build_java(root, &programs.build.join(JAVA))?;
+        build_python(root, &programs.build.join(VENV))?;
         Ok(programs)
     }
 
     fn python(&self) -> PathBuf {
-        self.build.join("venv/bin/python")
+        python_of(&self.build.join(VENV))
     }
 
     /// Where services put files that have no name.
@@ -69,7 +54,7 @@ impl Programs {
         let mut command = match recording.flavour {
             Flavour::Node | Flavour::NodeGrowing => Command::new("node"),
             Flavour::Python => Command::new(self.python()),
-            Flavour::Go => Command::new(self.build.join("go-service")),
+            Flavour::Go => Command::new(self.build.join(GO)),
             Flavour::JavaSized | Flavour::JavaSerial | Flavour::JavaDefault => Command::new("java"),
             Flavour::Rust => Command::new(&self.rust),
         };
@@ -80,7 +65,7 @@ impl Programs {
             Flavour::Node => command.arg(self.root.join("services/node/server.js")),
             Flavour::Python => command.arg(self.root.join("services/python/app.py")),
             Flavour::JavaSized | Flavour::JavaSerial | Flavour::JavaDefault => {
-                command.args(self.jvm_options(recording)).arg("-cp").arg(self.build.join("java")).arg("Service")
+                command.args(self.jvm_options(recording)).arg("-cp").arg(self.build.join(JAVA)).arg("Service")
             }
             Flavour::Go | Flavour::Rust => &mut command,
         };
@@ -120,6 +105,39 @@ impl Programs {
     pub(crate) fn start(&self, recording: &Recording) -> Result<Service, String> {
         Service::start(&mut self.command(recording))
     }
+}
+
+/// Builds the Rust service for release, with features of its own.
+pub(crate) fn build_rust(root: &Path, features: &[&str]) -> Result<(), String> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--release", "--quiet", "-p", "example-service"]).current_dir(root);
+    done(command.args(features.iter().flat_map(|feature| ["--features", feature])))
+}
+
+/// Builds the Go service into the file `program`.
+pub(crate) fn build_go(root: &Path, program: &Path) -> Result<(), String> {
+    done(Command::new("go").args(["build", "-o"]).arg(program).arg(".").current_dir(root.join("services/go")))
+}
+
+/// Compiles the Java service into a folder.
+pub(crate) fn build_java(root: &Path, classes: &Path) -> Result<(), String> {
+    done(Command::new("javac").arg("-d").arg(classes).arg(root.join("services/java/Service.java")))
+}
+
+/// Makes the virtual environment of the Python service, unless it is there.
+pub(crate) fn build_python(root: &Path, venv: &Path) -> Result<(), String> {
+    let python = python_of(venv);
+    if python.is_file() {
+        return Ok(());
+    }
+    done(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+    done(Command::new(python).args(install).arg(root.join("services/python/requirements.txt")))
+}
+
+/// The interpreter of a virtual environment.
+pub(crate) fn python_of(venv: &Path) -> PathBuf {
+    venv.join("bin/python")
 }
 
 /// Runs a command to its end; an error holds what it wrote to its standard error.

@@ -5,8 +5,8 @@ mod capture;
 mod case;
 mod verdict;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ use self::verdict::Verdict;
 use crate::args::Args;
 use crate::bench::table::{Table, machine, write_page};
 use crate::process::{leakscope_binary, target_folder};
+use crate::score::answer;
 use crate::{Outcome, tree};
 
 pub(crate) fn run(mut args: Args) -> Outcome {
@@ -23,7 +24,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         (args.switch("--write"), args.switch("--reuse"), args.switch("--captures-only"));
     let only = args.value("--only")?.unwrap_or_default();
     let runtimes = runtimes(args.value("--runtimes")?)?;
-    let as_json = as_json(args.value("--format")?.as_deref())?;
+    let as_json = answer::as_json(args.value("--format")?.as_deref())?;
     let binary = args.value("--binary")?;
     let rate_bytes = args.counts("--rate", &[])?.first().copied().unwrap_or(capture::RATE_BYTES);
     args.finish()?;
@@ -63,14 +64,6 @@ fn runtimes(given: Option<String>) -> Result<Vec<Runtime>, String> {
     text.split(',').map(named).collect()
 }
 
-fn as_json(given: Option<&str>) -> Result<bool, String> {
-    match given {
-        None | Some("text") => Ok(false),
-        Some("json") => Ok(true),
-        Some(other) => Err(format!("expected `text` or `json` after `--format`, found `{other}`")),
-    }
-}
-
 /// Takes the captures that are wanted: all of them, or with `reuse` those that are not there.
 fn take_captures(root: &Path, folder: &Path, cases: &[Case], reuse: bool, rate_bytes: usize) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("`{}` not creatable: {error}", folder.display()))?;
@@ -88,23 +81,10 @@ fn take_captures(root: &Path, folder: &Path, cases: &[Case], reuse: bool, rate_b
 
 fn judged(binary: &Path, folder: &Path, case: Case, source: &str) -> Verdict {
     let paths = capture::paths(folder, &case);
-    match diff(binary, &paths) {
+    match answer::diff(binary, &paths) {
         Ok(answer) => Verdict::of(case, &answer, &case.lines_in(source)),
         Err(reason) => Verdict::failed(case, reason),
     }
-}
-
-fn diff(binary: &Path, paths: &[PathBuf]) -> Result<Value, String> {
-    let output = Command::new(binary)
-        .arg("diff")
-        .args(paths)
-        .args(["--format", "json"])
-        .output()
-        .map_err(|error| format!("`{}` did not start: {error}", binary.display()))?;
-    serde_json::from_slice(&output.stdout).map_err(|_| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("no JSON ({}): {}", output.status, said.lines().next().unwrap_or_default())
-    })
 }
 
 fn report(verdicts: &[Verdict], n_right: usize, rate_bytes: usize, write: bool) -> Result<(), String> {

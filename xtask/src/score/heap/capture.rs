@@ -2,32 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use super::case::{Case, Runtime};
-use crate::clock;
-use crate::process::{POLL, fresh_folder};
-use crate::record::http;
-use crate::record::service::{Service, done};
+use crate::process::fresh_folder;
+use crate::record::service::{self, Service, done};
+use crate::score::traffic::{AT_REQUESTS, under_traffic, wait};
 
-/// Work requests that were answered when a capture is taken.
-const AT_REQUESTS: [u64; 3] = [300, 900, 1500];
 /// Bytes that each work request leaks, unless it is said otherwise.
 pub(super) const RATE_BYTES: usize = 8 * 1_024;
-/// Clients that ask at the same time, and how long each rests between two questions: about a hundred requests a second.
-const N_CLIENTS: u64 = 3;
-const REST: Duration = Duration::from_millis(25);
-/// Users that come again and again, so that the sessions of a healthy service do not grow.
-const N_USERS: u64 = 40;
 /// Where the compiled Java service lies in the folder of the captures.
 const CLASSES: &str = "classes";
-/// Until a service has answered that many requests, or has written its capture.
-const LIMIT: Duration = Duration::from_mins(3);
 
 /// Where the three captures of a case lie in `folder`, whether they are there or not.
 pub(super) fn paths(folder: &Path, case: &Case) -> Vec<PathBuf> {
@@ -37,7 +23,7 @@ pub(super) fn paths(folder: &Path, case: &Case) -> Vec<PathBuf> {
 
 /// Compiles what is not run from source.
 pub(super) fn build(root: &Path, folder: &Path) -> Result<(), String> {
-    done(Command::new("javac").arg("-d").arg(folder.join(CLASSES)).arg(root.join("services/java/Service.java")))
+    service::build_java(root, &folder.join(CLASSES))
 }
 
 /// Takes the captures of a case anew; each request leaks so many bytes.
@@ -46,16 +32,7 @@ pub(super) fn take(root: &Path, folder: &Path, case: &Case, rate_bytes: usize) -
     fresh_folder(&raw)?;
     let mut command = command(root, folder, &raw, case);
     let mut service = Service::start(command.args(["--rate", &rate_bytes.to_string()]))?;
-    let traffic = Traffic::default();
-    let captured = thread::scope(|scope| {
-        for client in 0..N_CLIENTS {
-            let (address, traffic) = (service.address, &traffic);
-            scope.spawn(move || traffic.drive(address, client));
-        }
-        let captured = capture_each(&mut service, &traffic, &raw, &paths(folder, case));
-        traffic.over.store(true, Ordering::Relaxed);
-        captured
-    });
+    let captured = capture_each(&mut service, &raw, &paths(folder, case));
     drop(service);
     fs::remove_dir_all(&raw).map_err(|error| format!("`{}` not removable: {error}", raw.display()))?;
     captured
@@ -80,16 +57,15 @@ fn command(root: &Path, folder: &Path, raw: &Path, case: &Case) -> Command {
     command
 }
 
-fn capture_each(service: &mut Service, traffic: &Traffic, raw: &Path, paths: &[PathBuf]) -> Result<(), String> {
-    for (n_requests, path) in AT_REQUESTS.into_iter().zip(paths) {
-        wait(service, &format!("{n_requests} requests"), || traffic.n_answered.load(Ordering::Relaxed) >= n_requests)?;
+fn capture_each(service: &mut Service, raw: &Path, paths: &[PathBuf]) -> Result<(), String> {
+    under_traffic(service, |service, n| {
+        let path = &paths[n];
         if path.extension().is_some_and(|ending| ending == Runtime::Java.ending()) {
-            dump_jvm(service.id(), path)?;
+            dump_jvm(service.id(), path)
         } else {
-            snapshot_node(service, raw, path)?;
+            snapshot_node(service, raw, path)
         }
-    }
-    Ok(())
+    })
 }
 
 /// `jcmd` collects first, so that the dump holds what is live.
@@ -128,41 +104,6 @@ fn ends_with_brackets(path: &Path) -> bool {
         Ok(tail)
     };
     tail().is_ok_and(|tail| tail.trim_end().ends_with("]}"))
-}
-
-/// Waits for a condition as long as the service lives.
-fn wait(service: &mut Service, what: &str, mut reached: impl FnMut() -> bool) -> Result<(), String> {
-    let began = clock::now();
-    while !reached() {
-        if !service.runs() {
-            return Err(format!("the service ended before {what}"));
-        }
-        if began.elapsed() > LIMIT {
-            return Err(format!("waited {LIMIT:?} for {what} in vain"));
-        }
-        thread::sleep(POLL);
-    }
-    Ok(())
-}
-
-/// What the clients share.
-#[derive(Debug, Default)]
-struct Traffic {
-    n_answered: AtomicU64,
-    over: AtomicBool,
-}
-
-impl Traffic {
-    /// Asks until it is over. A request that fails is not counted: a service that hangs is seen by who waits for the count.
-    fn drive(&self, address: SocketAddr, client: u64) {
-        let mut user = client;
-        while !self.over.load(Ordering::Relaxed) {
-            let answered = http::get(address, &format!("/work?user=user-{}", user % N_USERS)).is_ok();
-            self.n_answered.fetch_add(u64::from(answered), Ordering::Relaxed);
-            user += N_CLIENTS;
-            thread::sleep(REST);
-        }
-    }
 }
 
 #[cfg(test)]

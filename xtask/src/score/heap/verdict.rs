@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::case::Case;
+use crate::score::answer::{location, said};
 
 /// Of the growth of a healthy service, the greatest share that a suspect may have.
 const HEALTHY_SHARE_MAX: f64 = 0.05;
@@ -95,20 +96,6 @@ fn why_wrong(case: &Case, suspect: &Value, lines: &[u32]) -> Option<String> {
         }
         Some(_) => None,
     }
-}
-
-/// Title, name and path of a suspect: the words that name who holds it.
-fn said(suspect: &Value) -> String {
-    let steps = suspect["path"].as_array().into_iter().flatten().flat_map(|step| [&step["edge"], &step["name"]]);
-    let words = [&suspect["title"], &suspect["name"]].into_iter().chain(steps);
-    words.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
-}
-
-/// The file's name without its folders, and the line from 1.
-fn location(suspect: &Value) -> Option<(String, u32)> {
-    let file = suspect["location"]["file"].as_str()?;
-    let line = suspect["location"]["line"].as_u64()?.try_into().ok()?;
-    Some((file.rsplit('/').next().unwrap_or(file).to_owned(), line))
 }
 
 #[cfg(test)]
