@@ -1,13 +1,19 @@
 //! Bytes to profiles: the table of readers.
 
+mod addresses;
 mod class_histogram;
 mod collapsed;
+mod counts;
 mod goroutines;
+mod jemalloc;
+mod legacy;
 mod lines;
+mod maps;
 mod pprof;
 mod protobuf;
 #[cfg(test)]
 mod testing;
+mod unsample;
 mod v8_sampling;
 
 use super::model::Profile;
@@ -25,6 +31,8 @@ pub(crate) struct Reader {
 /// All readers, those first that know theirs for sure.
 pub(crate) const READERS: &[Reader] = &[
     Reader { format: Format::Pprof, knows: pprof::knows, read: pprof::read },
+    Reader { format: Format::PprofText, knows: legacy::knows, read: legacy::read },
+    Reader { format: Format::Jemalloc, knows: jemalloc::knows, read: jemalloc::read },
     Reader { format: Format::Goroutines, knows: goroutines::knows, read: goroutines::read },
     Reader { format: Format::V8HeapProfile, knows: v8_sampling::knows, read: v8_sampling::read },
     Reader { format: Format::ClassHistogram, knows: class_histogram::knows, read: class_histogram::read },
