@@ -4,7 +4,7 @@
 //! the class and size of each object. `dump` answers questions about single objects from the bytes. Objects are numbered by their
 //! ids (`ids`), the synthetic root is node 0 (`roots`).
 
-mod bytes;
+pub(crate) mod bytes;
 mod classes;
 mod collections;
 mod contents;
@@ -15,7 +15,7 @@ mod edges;
 mod holds;
 mod ids;
 mod layout;
-mod names;
+pub(crate) mod names;
 mod outline;
 mod records;
 mod redact;

@@ -6,6 +6,7 @@ mod collapsed;
 mod counts;
 mod goroutines;
 mod jemalloc;
+mod jfr;
 mod legacy;
 mod lines;
 mod maps;
@@ -30,6 +31,7 @@ pub(crate) struct Reader {
 
 /// All readers, those first that know theirs for sure.
 pub(crate) const READERS: &[Reader] = &[
+    Reader { format: Format::Jfr, knows: jfr::knows, read: jfr::read },
     Reader { format: Format::Pprof, knows: pprof::knows, read: pprof::read },
     Reader { format: Format::PprofText, knows: legacy::knows, read: legacy::read },
     Reader { format: Format::Jemalloc, knows: jemalloc::knows, read: jemalloc::read },
