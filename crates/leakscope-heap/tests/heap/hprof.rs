@@ -34,7 +34,7 @@ pub(crate) fn of_jcmd(text: &str) -> Histogram {
 }
 
 /// `[Ljava.lang.Object;` as `java.lang.Object[]`, hidden classes as in dumps.
-fn source_name(class: &str) -> String {
+pub(crate) fn source_name(class: &str) -> String {
     let element = class.trim_start_matches('[');
     let dimensions = class.len() - element.len();
     let name = match (dimensions, element) {

@@ -7,6 +7,7 @@
 
 mod bad_v8;
 mod hprof;
+mod jfr;
 mod redact;
 mod tracked;
 mod v8;

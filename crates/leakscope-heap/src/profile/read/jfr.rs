@@ -9,7 +9,7 @@
 //! Reading order: `chunk` walks the chunks and their events, `layout` has the types as the chunk itself describes them, `pools` where
 //! the values stand that events name by a key, `record` reads single values, `samples` makes the profile.
 //!
-//! Source: `jdk.jfr.internal.consumer` (`ChunkHeader`, `MetadataDescriptor`, `ChunkParser`) of OpenJDK 17 and 25.
+//! Source: `jdk.jfr.internal.consumer` (`ChunkHeader`, `MetadataDescriptor`, `ChunkParser`) of JDK 17 and 25.
 
 mod chunk;
 mod cursor;

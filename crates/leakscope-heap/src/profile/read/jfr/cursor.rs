@@ -98,7 +98,7 @@ impl<'a> Cursor<'a> {
 
     /// A text in one of its six encodings.
     ///
-    /// Source: `jdk.jfr.internal.consumer.StringParser` and `jdk.jfr.internal.StringPool` of OpenJDK.
+    /// Source: `jdk.jfr.internal.consumer.StringParser` and `jdk.jfr.internal.StringPool` of the JDK.
     pub(super) fn text(&mut self, what: &str) -> Result<Text, HeapError> {
         let before = *self;
         match self.byte(what)? {

@@ -133,12 +133,8 @@ impl Layout {
         }
         let mut is_empty = true;
         for field in &of.fields {
-            if !field.is_pooled {
-                let inside = self.get(field.of?).is_empty?;
-                is_empty &= inside && !field.is_array;
-            } else {
-                is_empty = false;
-            }
+            let takes_none = !field.is_pooled && self.get(field.of?).is_empty? && !field.is_array;
+            is_empty &= takes_none;
         }
         Some(is_empty)
     }

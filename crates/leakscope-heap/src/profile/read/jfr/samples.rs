@@ -143,13 +143,11 @@ impl<'a> Samples<'a> {
             return Ok(bytes.max(0));
         }
         let element = class.and_then(|class| class.strip_suffix("[]"));
-        match (element, elements) {
-            (Some(element), Some(elements @ 0..)) => Ok(elements.saturating_mul(self.element_bytes(element))),
-            _ => {
-                self.counts.unsized_objects += 1;
-                Ok(0)
-            }
+        if let (Some(element), Some(elements @ 0..)) = (element, elements) {
+            return Ok(elements.saturating_mul(self.element_bytes(element)));
         }
+        self.counts.unsized_objects += 1;
+        Ok(0)
     }
 
     fn element_bytes(&self, element: &str) -> i64 {
@@ -191,15 +189,14 @@ impl<'a> Samples<'a> {
     /// Where the object was allocated, the innermost call first; empty where that was not recorded.
     fn stack(&mut self, event: Record<'a>) -> Result<Rc<[u32]>, HeapError> {
         let Some(trace) = event.record("stackTrace")? else { return Ok(Rc::default()) };
-        let (stack, is_cut) = match self.stacks.get(&trace.at()) {
-            Some(known) => known.clone(),
-            None => {
-                let (frames, has_more) = trace.records("frames", FRAMES_MAX)?;
-                let is_cut = has_more || trace.number("truncated")?.unwrap_or_default() != 0;
-                let stack = frames.into_iter().map(|frame| self.frame(frame)).collect::<Result<Rc<[u32]>, _>>()?;
-                self.stacks.insert(trace.at(), (stack.clone(), is_cut));
-                (stack, is_cut)
-            }
+        let (stack, is_cut) = if let Some(known) = self.stacks.get(&trace.at()) {
+            known.clone()
+        } else {
+            let (frames, has_more) = trace.records("frames", FRAMES_MAX)?;
+            let is_cut = has_more || trace.number("truncated")?.unwrap_or_default() != 0;
+            let stack = frames.into_iter().map(|frame| self.frame(frame)).collect::<Result<Rc<[u32]>, _>>()?;
+            self.stacks.insert(trace.at(), (stack.clone(), is_cut));
+            (stack, is_cut)
         };
         self.counts.cut_stacks += usize::from(is_cut);
         self.source.spend(size_of_val(&*stack));
