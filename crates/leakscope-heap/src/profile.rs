@@ -4,28 +4,43 @@
 //! tool pprof` does; `growth` compares several with the error of sampling, `blame` finds the user's own function on what grows, and
 //! `suspects` says it. `write` gives a profile back, for other tools.
 
+mod blame;
 mod builder;
 mod calls;
+mod columns;
+mod diff;
+mod difference;
+mod evidence;
 mod filter;
+mod growth;
 mod inlined;
 mod listing;
 mod model;
 mod nodes;
+mod origin;
 mod proto;
 mod read;
+mod suspects;
+mod tell;
 #[cfg(test)]
 mod testing;
 mod top;
 mod tree;
+mod types;
+mod waits;
 mod write;
 
 pub use calls::{CallTree, call_tree};
+pub use diff::{DiffError, ProfileDiff, ProfileTotals, diff};
+pub use difference::difference;
+pub use evidence::histogram_of;
 pub use filter::{Filter, prune};
 pub use inlined::{Inlined, inlined};
 pub use listing::{Routine, RoutineLine, listing};
 pub use model::{Function, Header, Label, LabelValue, Line, Location, Mapping, Profile, Text, ValueType};
 pub(crate) use read::READERS;
 pub use read::read;
+pub use suspects::{Context, suspects};
 pub use top::{Granularity, Order, Row, rank, top, totals};
 pub use tree::{Call, CallGraph, call_graph};
 pub use write::{collapsed_name, write_collapsed, write_pprof, write_speedscope};

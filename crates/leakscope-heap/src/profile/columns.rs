@@ -60,9 +60,8 @@ impl Columns {
 
     /// The names of the columns, as an error or a warning shows them.
     pub(crate) fn shown(profile: &Profile) -> String {
-        let name = |column: &super::model::ValueType| {
-            format!("`{}/{}`", profile.text(column.kind), profile.text(column.unit))
-        };
+        let name =
+            |column: &super::model::ValueType| format!("`{}/{}`", profile.text(column.kind), profile.text(column.unit));
         let names: Vec<String> = profile.sample_types.iter().map(name).collect();
         if names.is_empty() { "no columns".to_owned() } else { names.join(", ") }
     }

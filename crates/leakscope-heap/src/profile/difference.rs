@@ -66,9 +66,8 @@ fn common_columns(parts: &[Part<'_>]) -> Vec<Vec<usize>> {
     let mut common = Vec::new();
     for column in &first.sample_types {
         let wanted = names(first, column);
-        let place = |part: &Part<'_>| {
-            part.profile.sample_types.iter().position(|column| names(part.profile, column) == wanted)
-        };
+        let place =
+            |part: &Part<'_>| part.profile.sample_types.iter().position(|column| names(part.profile, column) == wanted);
         common.extend(parts.iter().map(place).collect::<Option<Vec<usize>>>());
     }
     common

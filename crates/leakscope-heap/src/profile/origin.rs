@@ -202,8 +202,7 @@ fn crate_fits(name: &str, library: &str) -> bool {
 
 fn is_system(mapped: &str) -> bool {
     let file = mapped.rsplit('/').next().unwrap_or_default();
-    SYSTEM_FOLDERS.iter().any(|folder| mapped.starts_with(folder))
-        && (file.contains(".so") || file.starts_with("ld-"))
+    SYSTEM_FOLDERS.iter().any(|folder| mapped.starts_with(folder)) && (file.contains(".so") || file.starts_with("ld-"))
         || mapped.starts_with("[v")
 }
 
@@ -236,8 +235,10 @@ fn node(name: &str, file: &str) -> Origin {
     if V8_META.contains(&name) || file.starts_with("node:") || file.starts_with("internal/") || file.is_empty() {
         return Origin::Runtime;
     }
-    let is_library =
-        file.contains("node_modules/") || file.contains("/.yarn/") || file.starts_with("wasm:") || file.starts_with("native ");
+    let is_library = file.contains("node_modules/")
+        || file.contains("/.yarn/")
+        || file.starts_with("wasm:")
+        || file.starts_with("native ");
     if is_library { Origin::Library } else { Origin::Own }
 }
 
@@ -250,10 +251,9 @@ fn python(name: &str, file: &str) -> Origin {
         return Origin::Runtime;
     }
     let file = file.replace('\\', "/");
-    let is_standard = file.split("/lib/python").skip(1).any(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
-        || file.to_ascii_lowercase().contains("/lib/")
-            && file.contains("Python3")
-            && !file.contains("/Scripts/");
+    let is_standard =
+        file.split("/lib/python").skip(1).any(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
+            || file.to_ascii_lowercase().contains("/lib/") && file.contains("Python3") && !file.contains("/Scripts/");
     let is_library = file == "<string>"
         || file.contains("site-packages")
         || file.contains("dist-packages")
@@ -269,15 +269,15 @@ fn jvm(name: &str) -> Origin {
     if name.is_empty() {
         return Origin::Unknown;
     }
-    let starts = |package: &&str| name.strip_prefix(**package).is_some_and(|rest| rest.starts_with(['.', '/']));
+    let starts = |package: &str| name.strip_prefix(package).is_some_and(|rest| rest.starts_with(['.', '/']));
     let element = name.trim_end_matches("[]");
     let is_primitive = ["boolean", "char", "float", "double", "byte", "short", "int", "long"].contains(&element)
         || name.starts_with('[') && name.len() == 2
         || name.starts_with('<');
-    if is_primitive || JVM_RUNTIME.iter().any(|package| starts(&package)) {
+    if is_primitive || JVM_RUNTIME.iter().any(|package| starts(package)) {
         return Origin::Runtime;
     }
-    if JVM_LIBRARIES.iter().any(|package| starts(&package)) { Origin::Library } else { Origin::Own }
+    if JVM_LIBRARIES.iter().any(|package| starts(package)) { Origin::Library } else { Origin::Own }
 }
 
 /// Nothing is known of the runtime.
@@ -360,7 +360,8 @@ mod tests {
                 ("", "", Unknown),
             ],
         );
-        let system = Origins::new(Some(Runtime::Native), None).named("g_slice_alloc", "", "/usr/lib/x86_64/libglib-2.0.so.0");
+        let system =
+            Origins::new(Some(Runtime::Native), None).named("g_slice_alloc", "", "/usr/lib/x86_64/libglib-2.0.so.0");
         assert_eq!(system, Library, "a library of the system");
     }
 

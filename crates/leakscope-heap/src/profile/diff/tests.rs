@@ -1,0 +1,240 @@
+//! What grew, over profiles that are made here: leaks, healthy services, noise of sampling, and what cannot be compared.
+
+use super::*;
+use crate::profile::builder::Builder;
+use crate::profile::suspects;
+use crate::profile::testing::profile;
+
+const HEAP: [(&str, &str); 2] = [("inuse_objects", "count"), ("inuse_space", "bytes")];
+const KIB: i64 = 1024;
+
+/// Profiles of stacks, each with its objects of one KiB in every capture.
+fn captures(stacks: &[(&str, &[i64])]) -> Vec<Profile> {
+    let n = stacks[0].1.len();
+    let at = |capture: usize| {
+        let values: Vec<(&str, [i64; 2])> =
+            stacks.iter().map(|(stack, counts)| (*stack, [counts[capture], counts[capture] * KIB])).collect();
+        let rows: Vec<(&str, &[i64])> = values.iter().map(|(stack, values)| (*stack, &values[..])).collect();
+        profile(&HEAP, &rows)
+    };
+    (0..n).map(at).collect()
+}
+
+fn compared(profiles: &[Profile]) -> ProfileDiff {
+    let all: Vec<&Profile> = profiles.iter().collect();
+    diff(&all, &Context::default()).unwrap()
+}
+
+/// Name, title and confidence in tenths of each finding.
+fn said(profiles: &[Profile]) -> Vec<(String, String, u32)> {
+    let told = |finding: &Finding| {
+        let suspect = &finding.suspect;
+        (suspect.name.clone(), suspect.title.clone(), (suspect.confidence * 10.0) as u32)
+    };
+    compared(profiles).findings.iter().map(told).collect()
+}
+
+#[test]
+fn growth_is_blamed_on_the_function_that_keeps_and_not_on_the_one_that_helps() {
+    let work = "runtime.main;main.main;net/http.serve;main.work";
+    let stack = |below: &str| format!("{work};{below}");
+    let (texts, pages, entry) = (
+        stack("main.remember;main.texts;main.text;runtime.mallocgc"),
+        stack("main.render;bytes.(*Buffer).grow;runtime.mallocgc"),
+        stack("main.remember;runtime.newobject"),
+    );
+    let helper = "memory allocated in `remember › texts › text` grows".to_owned();
+    let cases: [(&str, Vec<(&str, &[i64])>, Vec<(String, String, u32)>); 5] = [
+        (
+            "below a handler that fills a page cache too",
+            vec![(&texts, &[1000, 2000, 3000]), (&pages, &[400, 400, 400])],
+            vec![("main.remember".to_owned(), helper.clone(), 9)],
+        ),
+        (
+            "where its growth parts",
+            vec![(&texts, &[1000, 2000, 3000]), (&entry, &[200, 400, 600]), (&pages, &[400, 400, 400])],
+            vec![("main.remember".to_owned(), helper, 9)],
+        ),
+        (
+            "the innermost where nothing else is known",
+            vec![(&texts, &[1000, 2000, 3000])],
+            vec![("main.text".to_owned(), "memory allocated in `work › remember › texts › text` grows".to_owned(), 9)],
+        ),
+        ("no cache that fills", vec![(&texts, &[1000, 2000, 2000]), (&pages, &[400, 400, 400])], vec![]),
+        ("nothing that shrinks in between", vec![(&texts, &[1000, 3000, 2900]), (&pages, &[400, 400, 400])], vec![]),
+    ];
+    for (case, stacks, expected) in cases {
+        assert_eq!(said(&captures(&stacks)), expected, "{case}");
+    }
+}
+
+#[test]
+fn two_leaks_are_two_suspects_and_growth_is_told_once() {
+    let profiles = captures(&[
+        ("main.main;main.work;main.open;main.texts", &[1000, 2000, 3000]),
+        ("main.main;main.work;main.open", &[100, 200, 300]),
+        ("main.main;main.work;main.audit;main.texts", &[500, 900, 1400]),
+        ("main.main;main.work;main.render", &[400, 410, 390]),
+    ]);
+    let found = compared(&profiles);
+    let told: Vec<(&str, u64, u64)> = found
+        .findings
+        .iter()
+        .map(|finding| (finding.suspect.name.as_str(), finding.suspect.bytes, finding.suspect.count))
+        .collect();
+    assert_eq!(told, [("main.open", 2200 * 1024, 2200), ("main.audit", 900 * 1024, 900)]);
+    assert_eq!(found.growth_bytes, (4700 + 390 - 2000) * KIB);
+    let shares: f64 = found.findings.iter().map(|finding| finding.suspect.share).sum();
+    assert!(shares <= 1.01, "{shares}");
+}
+
+#[test]
+fn two_captures_name_a_suspect_but_call_nothing_a_leak() {
+    let profiles = captures(&[("main.main;main.work;main.open", &[1000, 3000]), ("main.main;main.work", &[500, 500])]);
+    let found = compared(&profiles);
+    let suspect = &found.findings[0].suspect;
+    assert_eq!(suspect.name, "main.open");
+    assert!(suspect.confidence < 0.5, "{}", suspect.confidence);
+    assert!(suspect.reason.contains("take a third"), "{}", suspect.reason);
+}
+
+#[test]
+fn growth_that_slows_down_is_a_cache_that_fills() {
+    let profiles = captures(&[("main.main;main.fill", &[1000, 3000, 3300]), ("main.main;main.work", &[500, 500, 500])]);
+    let found = compared(&profiles);
+    assert!(found.findings.iter().all(|finding| finding.suspect.confidence < 0.5), "{:?}", found.findings);
+}
+
+#[test]
+fn a_profile_beside_itself_says_nothing() {
+    let profiles = captures(&[("main.main;main.open", &[1000, 1000, 1000]), ("main.main;main.work", &[5, 5, 5])]);
+    let found = compared(&profiles);
+    assert_eq!((found.growth_bytes, found.findings.len()), (0, 0));
+}
+
+#[test]
+fn what_was_ever_allocated_is_no_leak() {
+    let columns = [("alloc_objects", "count"), ("alloc_space", "bytes")];
+    let profiles: Vec<Profile> =
+        [1, 2, 3].map(|n| profile(&columns, &[("main.main;main.work", &[n * 1000, n * 1_000_000])])).into();
+    let found = compared(&profiles);
+    assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
+    let kinds: Vec<&str> = found.findings.iter().map(|finding| finding.suspect.kind.as_str()).collect();
+    assert_eq!(kinds, ["churn"]);
+    assert!(found.findings[0].suspect.confidence < 0.5);
+    assert_eq!(suspects(&profiles[0], &Context::default(), 10), [], "and a single one says nothing");
+}
+
+#[test]
+fn pace_is_told_by_time_and_by_requests() {
+    let mut profiles = captures(&[("main.main;main.open", &[1000, 2000, 3000]), ("main.main;main.work", &[500; 3])]);
+    for (minute, profile) in profiles.iter_mut().enumerate() {
+        profile.header.time_nanos = 1_000_000_000 + minute as i64 * 60_000_000_000;
+    }
+    let all: Vec<&Profile> = profiles.iter().collect();
+    let context = Context { requests: vec![100, 300, 500], ..Context::default() };
+    let found = diff(&all, &context).unwrap();
+    let growth = found.findings[0].growth.unwrap();
+    let bytes = 2000.0 * 1024.0;
+    assert_eq!(growth.bytes_per_request, Some(bytes / 400.0));
+    assert!((growth.bytes_per_hour.unwrap() - bytes * 30.0).abs() < 1.0);
+}
+
+#[test]
+fn profiles_of_several_kinds_say_what_each_is() {
+    let heap = profile(&HEAP, &[("main.main", &[1, 1])]);
+    let goroutines = profile(&[("goroutine", "count")], &[("main.main", &[1])]);
+    let seconds = profile(&[("cpu", "nanoseconds")], &[("main.main", &[1])]);
+    let native = profile(&HEAP, &[("work:3", &[1, 1])]);
+    let cases: [(&[&Profile], &str); 4] = [
+        (&[&heap], "expected two captures or more, found 1"),
+        (&[&heap, &goroutines], "expected memory by stack as in the first capture, found goroutines by stack"),
+        (&[&heap, &seconds], "expected a column of bytes or a count of what is alive, found `cpu/nanoseconds`"),
+        (&[&heap, &native], "expected a profile of Go as in the first capture, found a profile of native code"),
+    ];
+    for (profiles, expected) in cases {
+        assert_eq!(diff(profiles, &Context::default()).unwrap_err().to_string(), expected);
+    }
+}
+
+/// A generator of numbers from a seed: `SplitMix64`.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Poisson, by counting exponential steps.
+    fn poisson(&mut self, mean: f64) -> i64 {
+        let (mut n, mut sum) = (0, -self.next().ln());
+        while sum < mean {
+            n += 1;
+            sum -= self.next().ln();
+        }
+        n
+    }
+}
+
+const PERIOD: f64 = 524_288.0;
+
+/// What a heap profile shows of stacks that hold so many bytes in objects of so many each, all of them new.
+fn sampled(dice: &mut Dice, stacks: &[(String, f64, f64)]) -> Profile {
+    let mut builder = Builder::new(Format::Pprof, 0);
+    builder.sample_type("inuse_objects", "count");
+    builder.sample_type("inuse_space", "bytes");
+    for (stack, bytes, size) in stacks {
+        let seen = 1.0 - (-size / PERIOD).exp();
+        let n = dice.poisson(bytes / size * seen);
+        if n == 0 {
+            continue;
+        }
+        let locations: Vec<u32> = stack.rsplit(';').map(|name| builder.frame(name, "", 0, 0)).collect();
+        let count = n as f64 / seen;
+        builder.sample(&locations, &[count as i64, (count * size) as i64], &[]);
+    }
+    builder.header().period = PERIOD as i64;
+    builder.sampled();
+    builder.finish()
+}
+
+#[test]
+fn noise_of_sampling_in_a_steady_heap_is_no_suspect() {
+    let mut dice = Dice(7);
+    let stack = |index: usize| format!("main.main;main.work;main.f{};main.g{}", index % 40, index);
+    let stacks: Vec<(String, f64, f64)> = (0..160)
+        .map(|index| (stack(index), 65_536.0 * f64::from(1 << (index % 11)), f64::from(32 << (index % 13))))
+        .collect();
+    let runs = 1000;
+    let alarms = (0..runs)
+        .filter(|_| {
+            let profiles = [(); 3].map(|()| sampled(&mut dice, &stacks));
+            !compared(&profiles).findings.is_empty()
+        })
+        .count();
+    assert!(alarms * 100 <= runs, "{alarms} of {runs}");
+}
+
+#[test]
+fn a_sampled_leak_is_found_with_its_error() {
+    let mut dice = Dice(11);
+    let found = (0..100).filter(|_| {
+        let profiles = [1.0, 2.0, 3.0].map(|step| {
+            let stacks = [
+                ("main.main;main.work;main.open;main.texts".to_owned(), step * 20e6, 1024.0),
+                ("main.main;main.work;main.render".to_owned(), 4e6, 16384.0),
+            ];
+            sampled(&mut dice, &stacks)
+        });
+        let found = compared(&profiles);
+        let Some(first) = found.findings.first() else { return false };
+        let growth = first.growth.unwrap();
+        assert!(growth.error_bytes.is_some_and(|error| error > 1e6 && error < 2e7), "{growth:?}");
+        first.suspect.name == "main.open" && first.suspect.confidence >= 0.5
+    });
+    let n = found.count();
+    assert!(n >= 75, "{n} of 100");
+}
