@@ -17,6 +17,10 @@ mod layout;
 mod pools;
 mod record;
 mod samples;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use self::chunk::{Chunk, Header};
 use self::cursor::Cursor;
