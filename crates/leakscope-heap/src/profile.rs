@@ -21,6 +21,7 @@ mod origin;
 mod proto;
 mod read;
 mod suspects;
+mod symbols;
 mod tell;
 #[cfg(test)]
 mod testing;
@@ -41,6 +42,7 @@ pub use model::{Function, Header, Label, LabelValue, Line, Location, Mapping, Pr
 pub(crate) use read::READERS;
 pub use read::read;
 pub use suspects::{Context, suspects};
+pub use symbols::symbolize;
 pub use top::{Granularity, Order, Row, rank, top, totals};
 pub use tree::{Call, CallGraph, call_graph};
 pub use write::{collapsed_name, write_collapsed, write_pprof, write_speedscope};

@@ -61,10 +61,7 @@ impl Builder {
         if let Some(known) = self.texts.get(text) {
             return *known;
         }
-        let texts = &mut self.profile.texts;
-        let number = Text(texts.ends.len() as u32);
-        texts.bytes.push_str(text);
-        texts.ends.push(texts.bytes.len() as u32);
+        let number = self.profile.texts.push(text);
         self.texts.insert(text.to_owned(), number);
         number
     }

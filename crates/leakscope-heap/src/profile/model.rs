@@ -31,6 +31,13 @@ impl Texts {
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
+
+    /// Adds a text that is not there yet.
+    pub(crate) fn push(&mut self, text: &str) -> Text {
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len() as u32);
+        Text(self.ends.len() as u32 - 1)
+    }
 }
 
 /// What one column of values counts: `inuse_space` in `bytes`, `goroutine` in `count`.

@@ -9,6 +9,7 @@ mod bad_v8;
 mod hprof;
 mod jfr;
 mod redact;
+mod symbols;
 mod tracked;
 mod v8;
 mod v8_sampling;

@@ -186,13 +186,7 @@ fn texts(strings: &[&str], n_bytes: usize) -> Result<(Texts, Vec<Text>), HeapErr
     }
     let mut texts = Texts { bytes: String::with_capacity(n_bytes), ends: Vec::with_capacity(strings.len()) };
     let mut numbers = FxHashMap::with_capacity_and_hasher(strings.len(), rustc_hash::FxBuildHasher);
-    let text_of = strings.iter().map(|text| {
-        *numbers.entry(*text).or_insert_with(|| {
-            texts.bytes.push_str(text);
-            texts.ends.push(texts.bytes.len() as u32);
-            Text(texts.ends.len() as u32 - 1)
-        })
-    });
+    let text_of = strings.iter().map(|text| *numbers.entry(*text).or_insert_with(|| texts.push(text)));
     let text_of = text_of.collect();
     Ok((texts, text_of))
 }
