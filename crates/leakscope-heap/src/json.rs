@@ -121,11 +121,13 @@ impl<'a> Cursor<'a> {
 
     /// A string; `what` it is, for errors.
     pub(crate) fn text(&mut self, what: &str) -> Result<Cow<'a, str>, HeapError> {
+        if self.is_text() { self.key() } else { Err(self.unexpected(format!("{what}, a string,"), self.found())) }
+    }
+
+    /// Whether a string comes next.
+    pub(crate) fn is_text(&mut self) -> bool {
         self.skip_space();
-        match self.bytes.get(self.at) {
-            Some(b'"') => self.key(),
-            _ => Err(self.unexpected(format!("{what}, a string,"), self.found())),
-        }
+        self.bytes.get(self.at) == Some(&b'"')
     }
 
     /// Past `null`, where it comes next.

@@ -10,8 +10,10 @@ mod jfr;
 mod legacy;
 mod lines;
 mod maps;
+mod memray_stats;
 mod pprof;
 mod protobuf;
+mod python;
 #[cfg(test)]
 mod testing;
 mod unsample;
@@ -37,6 +39,8 @@ pub(crate) const READERS: &[Reader] = &[
     Reader { format: Format::Jemalloc, knows: jemalloc::knows, read: jemalloc::read },
     Reader { format: Format::Goroutines, knows: goroutines::knows, read: goroutines::read },
     Reader { format: Format::V8HeapProfile, knows: v8_sampling::knows, read: v8_sampling::read },
+    Reader { format: Format::Python, knows: python::knows, read: python::read },
+    Reader { format: Format::MemrayStats, knows: memray_stats::knows, read: memray_stats::read },
     Reader { format: Format::ClassHistogram, knows: class_histogram::knows, read: class_histogram::read },
     // Nearly any text could be stacks: the last of all.
     Reader { format: Format::Collapsed, knows: collapsed::knows, read: collapsed::read },

@@ -8,7 +8,9 @@
 mod bad_v8;
 mod hprof;
 mod jfr;
+mod python;
 mod redact;
+mod small_profiles;
 mod symbols;
 mod tracked;
 mod v8;
