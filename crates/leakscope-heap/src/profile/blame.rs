@@ -16,8 +16,14 @@ const SIDE_SHARE_MIN: f64 = 0.002;
 /// Bytes, or things where no bytes are known, below which it is not seen either.
 const SIDE_MIN: f64 = 4096.0;
 const SIDE_COUNT_MIN: f64 = 2.0;
-/// Samples that what stands still must be, in standard errors.
+/// What stands still must be so many standard errors of sampling above nothing, and such a part of what grows: less of it may be a part
+/// of the leak that chance drew oddly, and objects that live on are drawn once for all captures.
 const SIDE_ERRORS_MIN: f64 = 2.0;
+const SIDE_SAMPLED_SHARE_MIN: f64 = 0.03;
+/// So many standard errors are enough without that.
+const SIDE_ERRORS_SURE: f64 = 4.0;
+/// Where what is kept of all that was ever allocated is less than this part of what the innermost function keeps, there is garbage beside.
+const KEPT_SHARE_MIN: f64 = 0.5;
 /// Things that a second place of allocation must have more for growth to part there.
 const PART_COUNT_MIN: i64 = 10;
 /// By how much of the whole growth the steps of two parts of one leak may differ.
@@ -41,6 +47,8 @@ pub(crate) struct Tree<'t> {
     all: Vec<Look>,
     /// What each holds that no own function below it asked for.
     own: Vec<Look>,
+    /// Bytes that each ever allocated, with all that it calls; empty where the profiles do not say.
+    allocated: Vec<i64>,
     /// The node of each row of `stacks`.
     node_of: Vec<u32>,
 }
@@ -70,6 +78,7 @@ impl<'t> Tree<'t> {
             stacks,
             scale,
             nodes: vec![root],
+            allocated: Vec::new(),
             all: Vec::new(),
             own: vec![Look::default(); n],
             node_of: Vec::new(),
@@ -89,7 +98,24 @@ impl<'t> Tree<'t> {
             let (above, below) = tree.all.split_at_mut(node * n);
             add(&mut above[tree.nodes[node].parent as usize * n..][..n], &below[..n]);
         }
+        tree.allocated = tree.ever_allocated();
         tree
+    }
+
+    /// Bytes that each node ever allocated.
+    fn ever_allocated(&self) -> Vec<i64> {
+        if self.stacks.allocated.is_empty() {
+            return Vec::new();
+        }
+        let mut allocated = vec![0_i64; self.nodes.len()];
+        for (&node, &bytes) in self.node_of.iter().zip(&self.stacks.allocated) {
+            allocated[node as usize] = allocated[node as usize].saturating_add(bytes);
+        }
+        for node in (1..self.nodes.len()).rev() {
+            let parent = self.nodes[node].parent as usize;
+            allocated[parent] = allocated[parent].saturating_add(allocated[node]);
+        }
+        allocated
     }
 
     /// The node of a stack, leaf first.
@@ -165,12 +191,14 @@ impl<'t> Tree<'t> {
         while let Some((node, is_bounded)) = open.pop() {
             let growing = self.growing_children(node);
             if node != ROOT && !mixed[node as usize] {
-                found.push((node, self.chosen(node, is_bounded), Part::All, is_bounded));
+                found.push(self.below(node, is_bounded));
                 continue;
             }
             if node != ROOT {
                 let mut rest = self.all(node).to_vec();
-                growing.iter().for_each(|&child| take(&mut rest, self.all(child)));
+                for &child in &growing {
+                    take(&mut rest, self.all(child));
+                }
                 if self.grows(self.own(node)) {
                     found.push((node, node, Part::Own, true));
                 } else if self.grows(&rest) {
@@ -238,7 +266,10 @@ impl<'t> Tree<'t> {
         let weight = |look: &Look| self.scale.weight(look).max(0.0);
         let (Some(last), Some(leaked)) = (side.last(), leak.last()) else { return false };
         let least = if self.scale.is_sampled {
-            SIDE_ERRORS_MIN * last.variance.sqrt()
+            let error = last.variance.sqrt();
+            (SIDE_ERRORS_MIN * error)
+                .max(weight(leaked) * SIDE_SAMPLED_SHARE_MIN)
+                .min(SIDE_ERRORS_SURE * error.max(self.scale.period))
         } else {
             (weight(leaked) * SIDE_SHARE_MIN).max(if self.scale.by_count { SIDE_COUNT_MIN } else { SIDE_MIN })
         };
@@ -259,23 +290,53 @@ impl<'t> Tree<'t> {
         !favours_leak(0) || leak.len() > 2 && !favours_leak(1)
     }
 
+    /// The leak below a node that holds nothing else. Where nothing above says where it begins, that is below the last function which also
+    /// allocates what it does not keep, as a handler does: what is behind a leak is kept, all of it.
+    fn below(&self, top: u32, is_bounded: bool) -> Found {
+        if is_bounded {
+            return (top, self.chosen(top, true), Part::All, true);
+        }
+        let mut chain = vec![top];
+        while let Some(child) = self.main_child(chain[chain.len() - 1]) {
+            chain.push(child);
+        }
+        let kept: Option<Vec<f64>> = chain.iter().map(|&node| self.kept(node)).collect();
+        let Some(kept) = kept else { return (top, self.chosen(top, false), Part::All, false) };
+        let least = kept[kept.len() - 1] * KEPT_SHARE_MIN;
+        match kept.iter().rposition(|kept| *kept < least) {
+            Some(above) => (top, self.chosen(chain[above + 1], true), Part::Below(chain[above + 1]), true),
+            None => (top, self.chosen(top, false), Part::All, false),
+        }
+    }
+
+    /// Part of all that a node ever allocated which is still alive; none where the profile does not say.
+    fn kept(&self, node: u32) -> Option<f64> {
+        let allocated = *self.allocated.get(node as usize)?;
+        let alive = self.all(node).last()?.bytes;
+        (allocated > 0).then(|| alive.max(0) as f64 / allocated as f64)
+    }
+
+    /// The function that has nearly all growth of those that a node calls.
+    fn main_child(&self, node: u32) -> Option<u32> {
+        let growth = self.growth(self.all(node));
+        let children = self.nodes[node as usize].children.iter().copied();
+        let most = children.max_by(|a, b| self.growth(self.all(*a)).total_cmp(&self.growth(self.all(*b))));
+        most.filter(|&child| self.growth(self.all(child)) >= MAIN_SHARE * growth)
+    }
+
     /// The function that growth below a node that holds nothing else is blamed on.
     fn chosen(&self, top: u32, is_bounded: bool) -> u32 {
         let mut at = top;
         loop {
-            let growth = self.growth(self.all(at));
-            let main = self.nodes[at as usize]
-                .children
-                .iter()
-                .copied()
-                .max_by(|a, b| self.growth(self.all(*a)).total_cmp(&self.growth(self.all(*b))));
-            let main = main.filter(|&child| self.growth(self.all(child)) >= MAIN_SHARE * growth);
-            match main {
+            match self.main_child(at) {
                 Some(child) if !self.parts(at) => at = child,
                 Some(_) => return at,
                 // All of it is asked for here, or it goes several ways.
-                None if self.growth(self.own(at)) >= MAIN_SHARE * growth && is_bounded => return top,
-                None => return at,
+                None => {
+                    let growth = self.growth(self.all(at));
+                    let is_all_here = self.growth(self.own(at)) >= MAIN_SHARE * growth;
+                    return if is_all_here && is_bounded { top } else { at };
+                }
             }
         }
     }
@@ -308,7 +369,7 @@ impl<'t> Tree<'t> {
     }
 
     /// The sites as they are told: those of one function as one.
-    fn told(&self, found: Vec<(u32, u32, Part, bool)>) -> Vec<Site> {
+    fn told(&self, found: Vec<Found>) -> Vec<Site> {
         let n = self.stacks.captures.len();
         let mut sites: Vec<Site> = Vec::new();
         let mut by_frame: FxHashMap<u32, usize> = FxHashMap::default();
@@ -316,11 +377,12 @@ impl<'t> Tree<'t> {
         let mut tops = vec![ROOT; found.len()];
         for (top, chosen, part, is_bounded) in found {
             let frame = self.nodes[chosen as usize].frame;
+            let start = if let Part::Below(start) = part { start } else { top };
             let index = *by_frame.entry(frame).or_insert(sites.len());
             if index == sites.len() {
                 let looks = vec![Look::default(); n];
                 sites.push(Site { frame, chain: Vec::new(), looks, row: usize::MAX, is_bounded });
-                tops[index] = top;
+                tops[index] = start;
             }
             site_of[top as usize] = Some(index);
             self.claim(top, part, index, &mut site_of);
@@ -347,7 +409,7 @@ impl<'t> Tree<'t> {
     fn claim(&self, top: u32, part: Part, site: usize, site_of: &mut [Option<usize>]) {
         let mut open = match part {
             Part::Own => return,
-            Part::All => self.nodes[top as usize].children.clone(),
+            Part::All | Part::Below(_) => self.nodes[top as usize].children.clone(),
             Part::Rest => {
                 let children = self.nodes[top as usize].children.iter().copied();
                 children.filter(|&child| !self.grows(self.all(child))).collect()
@@ -375,11 +437,16 @@ impl<'t> Tree<'t> {
     }
 }
 
+/// The highest node that holds nothing else, the node that is blamed, what of the highest is meant, and whether the leak begins there.
+type Found = (u32, u32, Part, bool);
+
 /// What of a node a site has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     /// It and all below.
     All,
+    /// Likewise, and what is there begins at a node below.
+    Below(u32),
     /// What no own function below asked for.
     Own,
     /// What does not belong to a site below.

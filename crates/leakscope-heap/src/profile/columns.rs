@@ -18,6 +18,8 @@ pub(crate) enum Meaning {
 pub(crate) struct Columns {
     pub(crate) bytes: Option<usize>,
     pub(crate) count: Option<usize>,
+    /// Bytes ever allocated, beside those alive.
+    pub(crate) allocated: Option<usize>,
     pub(crate) meaning: Meaning,
 }
 
@@ -46,15 +48,21 @@ impl Columns {
         let live = Self {
             bytes: named(profile, &LIVE_BYTES, "bytes"),
             count: named(profile, &LIVE_COUNT, "count"),
+            allocated: allocated(profile, "bytes"),
             meaning: Meaning::Live,
         };
         let allocated = Self {
             bytes: allocated(profile, "bytes"),
             count: allocated(profile, "count"),
+            allocated: None,
             meaning: Meaning::Allocated,
         };
-        let unknown = Self { bytes: with_unit(profile, "bytes"), count: with_unit(profile, "count"), ..live };
-        let unknown = Self { meaning: Meaning::Unknown, ..unknown };
+        let unknown = Self {
+            bytes: with_unit(profile, "bytes"),
+            count: with_unit(profile, "count"),
+            allocated: None,
+            meaning: Meaning::Unknown,
+        };
         [live, allocated, unknown].into_iter().find(|columns| columns.bytes.is_some() || columns.count.is_some())
     }
 
@@ -96,7 +104,7 @@ mod tests {
 
     #[test]
     fn live_columns_come_before_what_was_ever_allocated() {
-        let found = |bytes, count, meaning| Some(Columns { bytes, count, meaning });
+        let found = |bytes, count, meaning| Some(Columns { bytes, count, allocated: None, meaning });
         let cases: [(&[(&str, &str)], Option<Columns>); 9] = [
             (
                 &[
@@ -105,7 +113,7 @@ mod tests {
                     ("inuse_objects", "count"),
                     ("inuse_space", "bytes"),
                 ],
-                found(Some(3), Some(2), Meaning::Live),
+                found(Some(3), Some(2), Meaning::Live).map(|columns| Columns { allocated: Some(1), ..columns }),
             ),
             (&[("objects", "count"), ("space", "bytes")], found(Some(1), Some(0), Meaning::Live)),
             (&[("alloc_objects", "count"), ("alloc_space", "bytes")], found(Some(1), Some(0), Meaning::Allocated)),

@@ -193,9 +193,13 @@ impl Merger {
         path: &[leakscope_model::PathStep],
     ) {
         let mut hasher = FxHasher::default();
-        stack.iter().for_each(|location| hasher.write_u32(*location));
+        for &location in stack {
+            hasher.write_u32(location);
+        }
         hasher.write_usize(labels.len());
-        labels.iter().for_each(|label| std::hash::Hash::hash(label, &mut hasher));
+        for label in labels {
+            std::hash::Hash::hash(label, &mut hasher);
+        }
         let hash = hasher.finish();
         let mut at = if path.is_empty() { self.by_hash.get(&hash).copied().unwrap_or(NONE) } else { NONE };
         while at != NONE && (self.stack(at) != stack || self.labels(at) != labels) {

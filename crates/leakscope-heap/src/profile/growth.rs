@@ -124,13 +124,16 @@ pub(crate) struct Stacks<'p> {
     looks: Vec<Look>,
     /// A sample with the stack of each row: of the last capture that has it, the biggest. The capture, and the sample in it.
     examples: Vec<(u32, u32)>,
+    /// Bytes that each row ever allocated until the last capture, freed or not; empty where that does not say.
+    pub(crate) allocated: Vec<i64>,
 }
 
 const NONE: u32 = u32::MAX;
 
 impl<'p> Stacks<'p> {
     pub(crate) fn of(captures: Vec<Capture<'p>>, own: Option<&Regex>) -> Self {
-        let mut stacks = Self { captures, frames: Vec::new(), looks: Vec::new(), examples: Vec::new() };
+        let mut stacks =
+            Self { captures, frames: Vec::new(), looks: Vec::new(), examples: Vec::new(), allocated: Vec::new() };
         let mut table = FrameTable::default();
         for index in 0..stacks.captures.len() {
             table.add(&mut stacks.captures[index], own);
@@ -148,7 +151,9 @@ impl<'p> Stacks<'p> {
         let n = self.captures.len();
         for sample in 0..self.captures[index].profile.n_samples() {
             let look = self.captures[index].look(sample);
-            if look.bytes == 0 && look.count == 0 {
+            let allocated = self.captures[index].columns.allocated.filter(|_| index + 1 == n);
+            let allocated = allocated.map(|column| self.captures[index].profile.values(sample)[column]);
+            if look == Look::default() && allocated.unwrap_or(0) == 0 {
                 continue;
             }
             let row = rows.find(self, index, sample);
@@ -163,6 +168,10 @@ impl<'p> Stacks<'p> {
                 }
             }
             self.looks[row as usize * n + index].add(&look);
+            if let Some(allocated) = allocated {
+                self.allocated.resize(self.examples.len(), 0);
+                self.allocated[row as usize] = self.allocated[row as usize].saturating_add(allocated);
+            }
         }
     }
 
@@ -318,7 +327,7 @@ pub(crate) struct Scale {
     /// Whether values are drawn from all allocations.
     pub(crate) is_sampled: bool,
     /// The greatest period in bytes, 0 where nothing is sampled.
-    period: f64,
+    pub(crate) period: f64,
     /// Growth below says nothing.
     growth_min: f64,
     /// What lies between one capture and the next: requests, else time, else one each.

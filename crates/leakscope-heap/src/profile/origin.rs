@@ -175,7 +175,8 @@ fn native(name: &str, file: &str, mapped: &str) -> Origin {
     if name.is_empty() {
         return if is_system(mapped) { Origin::Library } else { Origin::Unknown };
     }
-    if is_allocator(name) {
+    let sources = ["jemalloc", "mimalloc", "tcmalloc", "gperftools"];
+    if is_allocator(name) || sources.iter().any(|allocator| file.contains(allocator)) {
         return Origin::Allocator;
     }
     if NATIVE_RUNTIME.contains(&name) {
@@ -185,7 +186,7 @@ fn native(name: &str, file: &str, mapped: &str) -> Origin {
     if matches!(first, "std" | "core" | "alloc" | "proc_macro" | "test") {
         return Origin::Runtime;
     }
-    let folders = ["/rustc/", "/rustlib/src/", "/.cargo/registry/", "/.cargo/git/", "/usr/include/", "/vendor/"];
+    let folders = ["/rustc/", "/rustlib/src/", "/registry/src/", "/git/checkouts/", "/usr/include/", "/vendor/"];
     let is_library = folders.iter().any(|folder| file.contains(folder))
         || file.starts_with("library/std/")
         || file.starts_with("library/core/")
@@ -258,8 +259,7 @@ fn python(name: &str, file: &str) -> Origin {
         || file.contains("site-packages")
         || file.contains("dist-packages")
         || is_standard
-        || file.ends_with(".so")
-        || file.ends_with(".c");
+        || matches!(file.rsplit_once('.'), Some((_, "so" | "c")));
     if is_library { Origin::Library } else { Origin::Own }
 }
 

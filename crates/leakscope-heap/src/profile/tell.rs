@@ -1,5 +1,6 @@
 //! What grew, told to a person: title, reason, place, identity, and how sure it is.
 
+use std::fmt::Write as _;
 use std::hash::Hasher;
 
 use leakscope_model::{Bytes, Frame, Location, Suspect};
@@ -107,10 +108,9 @@ impl Story<'_> {
         let sure = 0.5 + 0.45 * weight * (0.4 + 0.6 * exactness);
         let most = match (self.meaning, origin) {
             (Meaning::Allocated, _) => 0.2,
-            (Meaning::Unknown, _) => DOUBTFUL,
             (Meaning::Live, Origin::Own) => 1.0,
             (Meaning::Live, Origin::Library) => 0.7,
-            (Meaning::Live, Origin::Runtime | Origin::Allocator | Origin::Unknown) => DOUBTFUL,
+            (Meaning::Unknown, _) | (_, Origin::Runtime | Origin::Allocator | Origin::Unknown) => DOUBTFUL,
         };
         let is_short = grown.steps < 2;
         let doubts = !grown.trend.in_every_step || grown.trend.slows || grown.of_held < GROWN_SHARE_MIN || is_short;
@@ -136,14 +136,14 @@ impl Story<'_> {
         let sizes: Vec<String> = looks.iter().map(|look| self.amount(look)).collect();
         let mut reason = format!("{every}: {}", sizes.join(", "));
         if let Some(error) = grown.growth.error_bytes {
-            reason.push_str(&format!(" (sampling explains ± {})", Bytes(error as u64)));
+            let _ = write!(reason, " (sampling explains ± {})", Bytes(error as u64));
         }
         let counts = (looks.first().map_or(0, |look| look.count), looks.last().map_or(0, |look| look.count));
         if !self.scale.by_count && counts.1 > counts.0 {
             let each = grown.growth.bytes.max(0) / (counts.1 - counts.0).max(1);
-            reason.push_str(&format!(", from {} to {} objects of {} each", counts.0, counts.1, Bytes(each as u64)));
+            let _ = write!(reason, ", from {} to {} objects of {} each", counts.0, counts.1, Bytes(each as u64));
         }
-        reason.push_str(&format!("; {} % of all growth", (grown.share * 100.0).round()));
+        let _ = write!(reason, "; {} % of all growth", (grown.share * 100.0).round());
         if grown.trend.slows {
             reason.push_str("; it slows down, as a cache that fills does");
         }

@@ -1,5 +1,7 @@
 //! Growth by type: the user's own first, with what they hold counted as theirs.
 
+use std::fmt::Write as _;
+
 use leakscope_model::{Bytes, Suspect};
 
 use super::blame::Site;
@@ -135,7 +137,9 @@ fn in_proportion(lead: &[Look], other: &[Look]) -> bool {
 
 fn finding(story: &Story<'_>, lead: &Grower<'_>, alike: &[Grower<'_>]) -> Option<Finding> {
     let mut looks = lead.looks.to_vec();
-    alike.iter().for_each(|other| add(&mut looks, other.looks));
+    for other in alike {
+        add(&mut looks, other.looks);
+    }
     let special = telling(&lead.name).or_else(|| alike.iter().find_map(|other| telling(&other.name)));
     let is_told_by_type = lead.origin == Origin::Own || telling(&lead.name).is_some();
     if story.scale.growing(&looks).is_none() && special.is_none() {
@@ -155,7 +159,7 @@ fn finding(story: &Story<'_>, lead: &Grower<'_>, alike: &[Grower<'_>]) -> Option
     let held: Vec<String> = heaviest(alike).iter().map(|name| format!("`{name}`")).collect();
     if !held.is_empty() {
         let with = if held.len() < alike.len() { " and others" } else { "" };
-        finding.suspect.reason.push_str(&format!("; {}{with} grow along with it and are counted in", held.join(", ")));
+        let _ = write!(finding.suspect.reason, "; {}{with} grow along with it and are counted in", held.join(", "));
     }
     finding.suspect.stack = Vec::new();
     Some(finding)

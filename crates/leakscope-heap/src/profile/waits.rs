@@ -1,5 +1,7 @@
 //! Goroutines: where they wait, who started them, for how long.
 
+use std::fmt::Write as _;
+
 use leakscope_model::Suspect;
 use rustc_hash::FxHashMap;
 
@@ -102,7 +104,7 @@ impl Waits {
                 wait.leaked = wait.leaked.saturating_add(count);
             }
             wait.minutes = wait.minutes.max(label("wait").and_then(|minutes| minutes.parse().ok()).unwrap_or(0));
-            wait.state = state.trim_end_matches(" (leaked)").to_owned();
+            state.trim_end_matches(" (leaked)").clone_into(&mut wait.state);
             wait.creator = label("created by").unwrap_or_default();
         }
         let rows = (0..stacks.n_rows()).map(|row| stacks.frames_of(row).collect()).collect();
@@ -114,7 +116,8 @@ impl Waits {
         let row = &self.rows[site.row];
         let mut wait = self.by_row.get(row).cloned().unwrap_or_default();
         if wait.state.is_empty() {
-            wait.state = state_of(row.iter().map(|&frame| self.story_frames[frame as usize].name.as_str())).to_owned();
+            let names = row.iter().map(|&frame| self.story_frames[frame as usize].name.as_str());
+            state_of(names).clone_into(&mut wait.state);
         }
         wait
     }
@@ -153,7 +156,7 @@ fn state_of<'n>(stack: impl Iterator<Item = &'n str>) -> &'static str {
 }
 
 impl Wait {
-    /// `goroutines wait for ever in `reserveOrder` (chan receive), started by `waitForReservation``.
+    /// Goroutines wait for ever in `reserveOrder` (chan receive), started by `waitForReservation`.
     fn title(&self, story: &Story<'_>, site: &Site, verb: &str) -> String {
         let frames = &story.stacks.frames;
         let blamed = &frames[site.frame as usize];
@@ -174,10 +177,10 @@ impl Wait {
     fn said(&self) -> String {
         let mut said = String::new();
         if self.leaked > 0 {
-            said.push_str(&format!("; the runtime found {} that nothing alive can wake", self.leaked));
+            let _ = write!(said, "; the runtime found {} that nothing alive can wake", self.leaked);
         }
         if self.minutes > 0 {
-            said.push_str(&format!("; the longest has waited for {} minutes", self.minutes));
+            let _ = write!(said, "; the longest has waited for {} minutes", self.minutes);
         }
         said
     }

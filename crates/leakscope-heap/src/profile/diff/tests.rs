@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::profile::builder::Builder;
+use crate::profile::growth;
 use crate::profile::suspects;
 use crate::profile::testing::profile;
 
@@ -181,20 +182,37 @@ impl Dice {
 
 const PERIOD: f64 = 524_288.0;
 
-/// What a heap profile shows of stacks that hold so many bytes in objects of so many each, all of them new.
-fn sampled(dice: &mut Dice, stacks: &[(String, f64, f64)]) -> Profile {
+/// Stacks with the objects of some size that a heap profile saw of them.
+struct Seen {
+    stack: String,
+    size: f64,
+    n: i64,
+}
+
+impl Seen {
+    fn of(stack: &str, size: f64) -> Self {
+        Self { stack: stack.to_owned(), size, n: 0 }
+    }
+
+    /// Part of the objects that are seen.
+    fn probability(&self) -> f64 {
+        1.0 - (-self.size / PERIOD).exp()
+    }
+
+    /// Objects of so many bytes more, some of which are seen; what was seen stays.
+    fn allocate(&mut self, dice: &mut Dice, bytes: f64) {
+        self.n += dice.poisson(bytes / self.size * self.probability());
+    }
+}
+
+fn sampled(all: &[Seen]) -> Profile {
     let mut builder = Builder::new(Format::Pprof, 0);
     builder.sample_type("inuse_objects", "count");
     builder.sample_type("inuse_space", "bytes");
-    for (stack, bytes, size) in stacks {
-        let seen = 1.0 - (-size / PERIOD).exp();
-        let n = dice.poisson(bytes / size * seen);
-        if n == 0 {
-            continue;
-        }
-        let locations: Vec<u32> = stack.rsplit(';').map(|name| builder.frame(name, "", 0, 0)).collect();
-        let count = n as f64 / seen;
-        builder.sample(&locations, &[count as i64, (count * size) as i64], &[]);
+    for seen in all.iter().filter(|seen| seen.n > 0) {
+        let locations: Vec<u32> = seen.stack.rsplit(';').map(|name| builder.frame(name, "", 0, 0)).collect();
+        let count = seen.n as f64 / seen.probability();
+        builder.sample(&locations, &[count as i64, (count * seen.size) as i64], &[]);
     }
     builder.header().period = PERIOD as i64;
     builder.sampled();
@@ -204,17 +222,21 @@ fn sampled(dice: &mut Dice, stacks: &[(String, f64, f64)]) -> Profile {
 #[test]
 fn noise_of_sampling_in_a_steady_heap_is_no_suspect() {
     let mut dice = Dice(7);
-    let stack = |index: usize| format!("main.main;main.work;main.f{};main.g{}", index % 40, index);
-    let stacks: Vec<(String, f64, f64)> = (0..160)
-        .map(|index| (stack(index), 65_536.0 * f64::from(1 << (index % 11)), f64::from(32 << (index % 13))))
-        .collect();
     let runs = 1000;
-    let alarms = (0..runs)
-        .filter(|_| {
-            let profiles = [(); 3].map(|()| sampled(&mut dice, &stacks));
-            !compared(&profiles).findings.is_empty()
-        })
-        .count();
+    let alarms = (0..runs).filter(|_| {
+        // All of it was replaced from capture to capture, so that no draw depends on another.
+        let profiles = [(); 3].map(|()| {
+            let stack = |index: usize| format!("main.main;main.work;main.f{};main.g{}", index % 40, index);
+            let mut all: Vec<Seen> =
+                (0..160).map(|index| Seen::of(&stack(index), f64::from(32 << (index % 13)))).collect();
+            for (index, seen) in all.iter_mut().enumerate() {
+                seen.allocate(&mut dice, 65_536.0 * f64::from(1 << (index % 11)));
+            }
+            sampled(&all)
+        });
+        !compared(&profiles).findings.is_empty()
+    });
+    let alarms = alarms.count();
     assert!(alarms * 100 <= runs, "{alarms} of {runs}");
 }
 
@@ -222,12 +244,15 @@ fn noise_of_sampling_in_a_steady_heap_is_no_suspect() {
 fn a_sampled_leak_is_found_with_its_error() {
     let mut dice = Dice(11);
     let found = (0..100).filter(|_| {
-        let profiles = [1.0, 2.0, 3.0].map(|step| {
-            let stacks = [
-                ("main.main;main.work;main.open;main.texts".to_owned(), step * 20e6, 1024.0),
-                ("main.main;main.work;main.render".to_owned(), 4e6, 16384.0),
-            ];
-            sampled(&mut dice, &stacks)
+        let mut leak = Seen::of("main.main;main.work;main.open;main.texts", 1024.0);
+        let mut entries = Seen::of("main.main;main.work;main.open", 48.0);
+        let mut pages = Seen::of("main.main;main.work;main.render", 16384.0);
+        pages.allocate(&mut dice, 8e6);
+        let profiles = [(); 3].map(|()| {
+            leak.allocate(&mut dice, 30e6);
+            entries.allocate(&mut dice, 0.3e6);
+            let copy = |seen: &Seen| Seen { n: seen.n, ..Seen::of(&seen.stack, seen.size) };
+            sampled(&[copy(&leak), copy(&entries), copy(&pages)])
         });
         let found = compared(&profiles);
         let Some(first) = found.findings.first() else { return false };
@@ -236,5 +261,34 @@ fn a_sampled_leak_is_found_with_its_error() {
         first.suspect.name == "main.open" && first.suspect.confidence >= 0.5
     });
     let n = found.count();
-    assert!(n >= 75, "{n} of 100");
+    assert!(n >= 95, "{n} of 100");
+}
+
+#[test]
+fn the_error_of_sampling_is_that_of_a_simulation() {
+    let mut dice = Dice(13);
+    let total = 40e6;
+    for size in [16.0, 1024.0, 65_536.0, 524_288.0, 4_194_304.0] {
+        let runs = 2000;
+        let draws: Vec<(f64, f64)> = (0..runs)
+            .map(|_| {
+                let mut seen = Seen::of("main.main", size);
+                // Each of the objects is seen or not, so that those bigger than the period are no matter of chance.
+                let n = (total / size) as u64;
+                seen.n = if n > 100_000 {
+                    dice.poisson(n as f64 * seen.probability())
+                } else {
+                    (0..n).filter(|_| dice.next() < seen.probability()).count() as i64
+                };
+                let count = seen.n as f64 / seen.probability();
+                let bytes = count * size;
+                (bytes, growth::variance(bytes as i64, count as i64, PERIOD))
+            })
+            .collect();
+        let mean = draws.iter().map(|(bytes, _)| bytes).sum::<f64>() / f64::from(runs);
+        let spread = draws.iter().map(|(bytes, _)| (bytes - mean).powi(2)).sum::<f64>() / f64::from(runs);
+        let told = draws.iter().map(|(_, variance)| variance).sum::<f64>() / f64::from(runs);
+        let (spread, told) = (spread.sqrt(), told.sqrt());
+        assert!((told - spread).abs() <= 0.07 * spread + 20e3, "{size}: told {told}, seen {spread}");
+    }
 }
