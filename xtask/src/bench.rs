@@ -2,7 +2,10 @@
 
 mod contender;
 mod demo;
+mod goal;
 mod heap;
+mod measure;
+mod profile;
 mod scrape;
 mod store;
 pub(crate) mod table;
@@ -22,10 +25,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         Some("ingest") => ingest(args),
         Some("demo") => demo::run(args),
         Some("heap") => heap::run(args),
+        Some("profile") => profile::run(args),
         Some(other) => {
-            Err(format!("benchmark `{other}` not found (known benchmarks: scrape, store, ingest, demo, heap)"))
+            Err(format!("benchmark `{other}` not found (known benchmarks: scrape, store, ingest, demo, heap, profile)"))
         }
-        None => Err("expected a benchmark: scrape, store, ingest, demo or heap".to_owned()),
+        None => Err("expected a benchmark: scrape, store, ingest, demo, heap or profile".to_owned()),
     }
 }
 

@@ -42,7 +42,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "scrape|store|ingest|demo|heap [--runs 5] [--targets 1000,5000] [--interval 5s] [--for 60s] [--peers prometheus,vmagent] [--pages small,full,json] [--only-peers] [--sizes small,medium,large] [--quick] [--binary FILE] [--write]",
+        usage: "scrape|store|ingest|demo|heap|profile [--runs 5] [--targets 1000,5000] [--interval 5s] [--for 60s] [--peers prometheus,vmagent] [--pages small,full,json] [--only-peers] [--sizes small,medium,large] [--quick] [--binary FILE] [--write]",
         about: "figures beside those of others, on this machine in the same run (--write: into docs/benchmarks/)",
         run: bench::run,
     },

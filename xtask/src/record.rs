@@ -2,7 +2,7 @@
 //! table under seeded loads, looks at each once a second, and writes a file for each and the labels of all. A second of
 //! a recording counts as a minute for whoever reads it. It judges nothing.
 
-mod dice;
+pub(crate) mod dice;
 pub(crate) mod http;
 mod label;
 mod recording;

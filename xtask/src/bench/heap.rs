@@ -2,8 +2,6 @@
 //! captures come from real processes and are kept in target/bench-heap, the peers in target/peers.
 
 mod files;
-mod goal;
-mod measure;
 mod peer;
 mod row;
 
@@ -11,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use self::files::{Files, Size};
-use self::goal::Goal;
 use self::peer::{Peer, Task};
 use self::row::{Contender, DiffRow, Format, Input, Row, Says, contender_name, goals};
+use super::goal::Goal;
+use super::measure;
 use super::table::{Table, load_average, machine, write_page};
 use crate::args::Args;
 use crate::process::{leakscope_binary, printed_by, target_folder};

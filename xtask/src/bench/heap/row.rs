@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::goal::{Bound, Goal};
-use super::measure::Cost;
 use super::peer::{Peer, Task};
+use crate::bench::goal::{Bound, Goal};
+use crate::bench::measure::Cost;
 
 /// Bytes of a snapshot from which on the goals of a large one hold, and of a dump or snapshot that is not small.
 const LARGE_BYTES: u64 = 1_000_000_000;

@@ -8,7 +8,7 @@ use super::case::Case;
 use super::evidence::{Evidence, Runtime};
 use crate::process::{printed_by, target_folder};
 use crate::record::http;
-use crate::record::service::{self, Service};
+use crate::record::service::{self, Service, done};
 use crate::score::traffic::{AT_REQUESTS, under_traffic};
 
 /// Bytes that each work request leaks: at the rate of Go's profile, a sample of half a mebibyte, some hundred samples between two
@@ -37,7 +37,11 @@ pub(super) fn paths(folder: &Path, case: &Case, evidence: Evidence) -> Vec<PathB
 pub(super) fn build(root: &Path, folder: &Path, runtime: Runtime) -> Result<(), String> {
     match runtime {
         Runtime::Node => Ok(()),
-        Runtime::Python => service::build_python(root, &folder.join(service::VENV)),
+        Runtime::Python => {
+            service::build_python(root, &folder.join(service::VENV))?;
+            let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "memray"];
+            done(Command::new(python(folder)).args(install))
+        }
         Runtime::Go => service::build_go(root, &folder.join(service::GO)),
         Runtime::Java => service::build_java(root, &folder.join(service::JAVA)),
         Runtime::Rust => {
@@ -58,22 +62,65 @@ pub(super) fn take(root: &Path, folder: &Path, case: &Case) -> Result<(), String
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(|error| format!("`{}` not creatable: {error}", parent.display()))?;
     }
-    let mut service = Service::start(&mut command(root, folder, case))?;
+    // Of memray and tracemalloc each would see the other's memory.
+    let (alone, together): (Vec<Evidence>, Vec<Evidence>) =
+        evidence.into_iter().partition(|evidence| *evidence == Evidence::Memray);
+    for evidence in [together, alone].iter().filter(|evidence| !evidence.is_empty()) {
+        take_together(root, folder, case, evidence)?;
+    }
+    Ok(())
+}
+
+/// Takes kinds of profiles that one process can give.
+fn take_together(root: &Path, folder: &Path, case: &Case, evidence: &[Evidence]) -> Result<(), String> {
+    let recording = folder.join("memray.bin");
+    let by_memray = evidence.contains(&Evidence::Memray);
+    let mut command = if by_memray { Command::new(python(folder)) } else { command(root, folder, case) };
+    if by_memray {
+        let _ = fs::remove_file(&recording);
+        command.args(["-m", "memray", "run", "-q", "-o"]).arg(&recording).arg(root.join(case.runtime.source()));
+    }
+    command.args(["--leak", case.leak, "--rate", &RATE_BYTES.to_string(), "--exit-with-stdin"]);
+    let mut service = Service::start(&mut command)?;
     if case.runtime == Runtime::Java {
         jcmd(&service, JFR_START)?;
     }
     under_traffic(&mut service, |service, n| {
-        for evidence in &evidence {
-            take_one(service, *evidence, &paths(folder, case, *evidence)[n])?;
+        for evidence in evidence {
+            let path = &paths(folder, case, *evidence)[n];
+            match evidence {
+                Evidence::Memray => take_memray(root, folder, &recording, path)?,
+                Evidence::V8Sampling => fetch(service, "/debug/heapprofile", path)?,
+                Evidence::Tracemalloc => fetch(service, "/debug/heap", path)?,
+                Evidence::GoHeap => fetch(service, "/debug/pprof/heap?gc=1", path)?,
+                Evidence::Goroutines => fetch(service, "/debug/pprof/goroutine", path)?,
+                Evidence::GoroutineDump => fetch(service, "/debug/pprof/goroutine?debug=2", path)?,
+                Evidence::JemallocPprof => fetch(service, "/debug/pprof/heap", path)?,
+                Evidence::JemallocText => fetch(service, "/debug/pprof/heap?format=jemalloc", path)?,
+                Evidence::ClassHistogram => written(path, jcmd(service, &["GC.class_histogram"])?.as_bytes())?,
+                Evidence::Jfr => dump_jfr(service, path)?,
+            }
         }
         Ok(())
     })
 }
 
+/// Turns what memray has recorded so far into JSON; of a file that still grows a copy is read.
+fn take_memray(root: &Path, folder: &Path, recording: &Path, path: &Path) -> Result<(), String> {
+    let copy = recording.with_extension("copy");
+    fs::copy(recording, &copy).map_err(|error| format!("`{}` not copyable: {error}", recording.display()))?;
+    let agent = root.join("agents/python/leakscope_heap.py");
+    done(Command::new(python(folder)).arg(agent).arg(&copy).arg(path))
+}
+
+fn python(folder: &Path) -> PathBuf {
+    service::python_of(&folder.join(service::VENV))
+}
+
 fn command(root: &Path, folder: &Path, case: &Case) -> Command {
     let mut command = match case.runtime {
         Runtime::Node => Command::new("node"),
-        Runtime::Python => Command::new(service::python_of(&folder.join(service::VENV))),
+        Runtime::Python => Command::new(python(folder)),
         Runtime::Go => Command::new(folder.join(service::GO)),
         Runtime::Java => Command::new("java"),
         Runtime::Rust => Command::new(folder.join(RUST)),
@@ -87,28 +134,12 @@ fn command(root: &Path, folder: &Path, case: &Case) -> Command {
         Runtime::Rust => command.arg("--profile"),
         Runtime::Go => &mut command,
     };
-    command.args(["--leak", case.leak, "--rate", &RATE_BYTES.to_string(), "--exit-with-stdin"]);
     command
 }
 
-fn take_one(service: &Service, evidence: Evidence, path: &Path) -> Result<(), String> {
-    match evidence {
-        Evidence::V8Sampling => fetch(service, "/debug/heapprofile", path),
-        Evidence::Tracemalloc => fetch(service, "/debug/heap", path),
-        Evidence::GoHeap => fetch(service, "/debug/pprof/heap?gc=1", path),
-        Evidence::Goroutines => fetch(service, "/debug/pprof/goroutine", path),
-        Evidence::GoroutineDump => fetch(service, "/debug/pprof/goroutine?debug=2", path),
-        Evidence::JemallocPprof => fetch(service, "/debug/pprof/heap", path),
-        Evidence::JemallocText => fetch(service, "/debug/pprof/heap?format=jemalloc", path),
-        Evidence::ClassHistogram => {
-            let printed = jcmd(service, &["GC.class_histogram"])?;
-            written(path, printed.as_bytes())
-        }
-        Evidence::Jfr => {
-            let to = format!("filename={}", path.display());
-            jcmd(service, &["JFR.dump", "name=leakscope", "path-to-gc-roots=true", &to]).map(|_| ())
-        }
-    }
+fn dump_jfr(service: &Service, path: &Path) -> Result<(), String> {
+    let to = format!("filename={}", path.display());
+    jcmd(service, &["JFR.dump", "name=leakscope", "path-to-gc-roots=true", &to]).map(|_| ())
 }
 
 fn fetch(service: &Service, url: &str, path: &Path) -> Result<(), String> {

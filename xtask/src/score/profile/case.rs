@@ -46,11 +46,13 @@ impl Case {
         }
     }
 
-    /// The kinds of profiles that are taken of it: of goroutines only where goroutines leak, and where nothing does.
+    /// The kinds of profiles that are taken of it: of goroutines only where goroutines leak, by memray only
+    /// where tracemalloc sees nothing, and both where nothing leaks.
     pub(super) fn evidence(&self) -> impl Iterator<Item = Evidence> {
         let leak = self.leak;
         let wanted = move |evidence: &Evidence| match evidence {
             Evidence::Goroutines | Evidence::GoroutineDump => ["none", "goroutine"].contains(&leak),
+            Evidence::Memray => ["none", "native-buffer"].contains(&leak),
             _ => true,
         };
         self.runtime.evidence().iter().copied().filter(wanted)
@@ -78,7 +80,7 @@ const EXCEPTIONS: &[(Evidence, &str, Expected)] = &[
     (
         Evidence::Tracemalloc,
         "native-buffer",
-        Expected::Nobody { why: "tracemalloc sees Python's own allocations, not the `malloc` of a C library" },
+        Expected::Nobody { why: "tracemalloc sees Python's own allocations, not those of a C library" },
     ),
     (
         Evidence::ClassHistogram,

@@ -38,7 +38,7 @@ impl Runtime {
     pub(super) fn evidence(self) -> &'static [Evidence] {
         match self {
             Self::Node => &[Evidence::V8Sampling],
-            Self::Python => &[Evidence::Tracemalloc],
+            Self::Python => &[Evidence::Tracemalloc, Evidence::Memray],
             Self::Go => &[Evidence::GoHeap, Evidence::Goroutines, Evidence::GoroutineDump],
             Self::Java => &[Evidence::ClassHistogram, Evidence::Jfr],
             Self::Rust => &[Evidence::JemallocPprof, Evidence::JemallocText],
@@ -51,6 +51,7 @@ impl Runtime {
 pub(super) enum Evidence {
     V8Sampling,
     Tracemalloc,
+    Memray,
     GoHeap,
     Goroutines,
     GoroutineDump,
@@ -66,6 +67,7 @@ impl Evidence {
         match self {
             Self::V8Sampling => "V8 sampling",
             Self::Tracemalloc => "tracemalloc",
+            Self::Memray => "memray",
             Self::GoHeap => "heap pprof",
             Self::Goroutines => "goroutine pprof",
             Self::GoroutineDump => "goroutine dump",
@@ -81,6 +83,7 @@ impl Evidence {
         match self {
             Self::V8Sampling => "heapprofile",
             Self::Tracemalloc => "tracemalloc.json",
+            Self::Memray => "memray.json",
             Self::GoHeap => "heap.pb.gz",
             Self::Goroutines => "goroutine.pb.gz",
             Self::GoroutineDump => "goroutine.txt",

@@ -224,7 +224,7 @@ mod tests {
     fn what_a_format_cannot_know_is_told_with_its_reason() {
         let none = verdict(Runtime::Python, "native-buffer", Evidence::Tracemalloc, &json!([]));
         assert_eq!((none.right(), none.row()[4].as_str()), (true, "nobody (see below)"));
-        assert!(none.note().unwrap().contains("not the `malloc` of a C library"));
+        assert!(none.note().unwrap().contains("not those of a C library"));
         let buffer = json!([suspect("java.nio.DirectByteBuffer", 1, 0.9)]);
         let buffer = verdict(Runtime::Java, "native-buffer", Evidence::ClassHistogram, &buffer);
         assert_eq!((buffer.right(), buffer.row()[4].as_str()), (true, "DirectByteBuffer (see below)"));

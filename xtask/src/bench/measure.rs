@@ -35,6 +35,21 @@ impl Cost {
             anonymous_bytes: self.anonymous_bytes.min(other.anonymous_bytes),
         }
     }
+
+    /// The median of each; of an even number the upper one. `costs`: at least one.
+    fn median(costs: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| {
+            let mut figures: Vec<f64> = costs.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        Self {
+            cpu_s: of(|cost| cost.cpu_s),
+            wall_s: of(|cost| cost.wall_s),
+            resident_bytes: of(|cost| cost.resident_bytes as f64) as u64,
+            anonymous_bytes: of(|cost| cost.anonymous_bytes as f64) as u64,
+        }
+    }
 }
 
 /// The cheapest of `n_runs`, and what the last one printed.
@@ -45,6 +60,18 @@ pub(super) fn cheapest(command: &Command, folder: &Path, n_runs: usize) -> Resul
         (cost, printed) = (cost.min(again), text);
     }
     Ok((cost, printed))
+}
+
+/// The median of `n_runs` in each figure, and what the last one printed.
+pub(super) fn median(command: &Command, folder: &Path, n_runs: usize) -> Result<(Cost, String), String> {
+    let (first, mut printed) = once(command, folder)?;
+    let mut costs = vec![first];
+    while costs.len() < n_runs {
+        let (cost, text) = once(command, folder)?;
+        costs.push(cost);
+        printed = text;
+    }
+    Ok((Cost::median(&costs), printed))
 }
 
 /// Runs a command to its end with its output in files of `folder`. CPU time is what bash's `time` says, which the kernel counts by
@@ -128,5 +155,11 @@ mod tests {
     fn the_least_of_each_counts() {
         let cost = |cpu_s, wall_s, bytes| Cost { cpu_s, wall_s, resident_bytes: bytes, anonymous_bytes: bytes };
         assert_eq!(cost(1.0, 4.0, 7).min(cost(2.0, 3.0, 6)), cost(1.0, 3.0, 6));
+    }
+
+    #[test]
+    fn the_median_is_taken_of_each_figure() {
+        let cost = |cpu_s, bytes| Cost { cpu_s, wall_s: 1.0, resident_bytes: bytes, anonymous_bytes: 0 };
+        assert_eq!(Cost::median(&[cost(9.0, 1), cost(2.0, 5), cost(3.0, 2)]), cost(3.0, 2));
     }
 }
