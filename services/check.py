@@ -62,6 +62,7 @@ class Node:
     name = "node"
     tools = ["node"]
     flags = ["--profile"]
+    profiled_leak = "native-buffer"
     leaks = ["unbounded-cache", "listener", "timer-closure", "session-map", "promise", "native-buffer", "descriptor", "tiny-objects"]
     maps_files = False
     metrics = [
@@ -89,6 +90,7 @@ class Python:
     name = "python"
     tools = ["python3"]
     flags = ["--profile"]
+    profiled_leak = "descriptor"
     leaks = ["module-list", "unbounded-cache", "session-map", "listener", "native-buffer", "descriptor", "tiny-objects", "thread"]
     maps_files = True
     metrics = [
@@ -113,13 +115,17 @@ class Python:
         return [*command, "--profile"]
 
     def check_profile(self, service):
-        service.work(1)
+        profile = service.json("/debug/heap")
+        expect((profile["leakscope"], profile["source"]) == ("python-heap", "tracemalloc"), f"`/debug/heap` has the fields {sorted(profile)}")
+        expect(profile["requests_total"] == N_PROFILED, f"`/debug/heap` counts {profile['requests_total']} requests")
+        expect("open_connection" in json.dumps(profile["frames"]), "`/debug/heap` does not name `open_connection`")
 
 
 class Go:
     name = "go"
     tools = ["go"]
     flags = []
+    profiled_leak = "slice-retain"
     leaks = ["goroutine", "unbounded-cache", "session-map", "timer-closure", "slice-retain", "descriptor", "tiny-objects"]
     maps_files = True
     metrics = [
@@ -150,6 +156,7 @@ class Java:
     name = "java"
     tools = ["java", "javac", "jcmd"]
     flags = []
+    profiled_leak = "native-buffer"
     leaks = ["static-collection", "threadlocal", "session-map", "listener", "native-buffer", "unbounded-cache", "descriptor", "tiny-objects", "thread"]
     maps_files = True
     metrics = [
@@ -186,6 +193,7 @@ class Rust:
     name = "rust"
     tools = ["cargo"]
     flags = ["--profile"]
+    profiled_leak = "native-buffer"
     leaks = ["unbounded-cache", "session-map", "task", "native-buffer", "channel", "descriptor", "tiny-objects"]
     maps_files = False
     metrics = ["process_resident_memory_bytes", "process_threads", "process_open_fds", "process_start_time_seconds", "tokio_alive_tasks", "http_requests_total"]
@@ -377,8 +385,7 @@ def natural_endpoints(runtime, command):
 
 def profile(runtime, command):
     """What `services/README.md` says of profiles: there when asked for, and it names who allocated what is alive."""
-    leak = "slice-retain" if runtime.name == "go" else "native-buffer"
-    with started(runtime.profiled(command), leak) as service:
+    with started(runtime.profiled(command), runtime.profiled_leak) as service:
         service.work(N_PROFILED)
         runtime.check_profile(service)
 

@@ -13,6 +13,7 @@ import html
 import json
 import mmap
 import os
+import pathlib
 import platform
 import random
 import re
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 
 import flask
 import waitress.server
@@ -38,6 +40,8 @@ CART_LINES = 48
 USER_LENGTH_MAX = 64
 REQUEST_DEADLINE_S = 5.0
 WORKER_THREADS = 4
+# Frames of a stack that `--profile` keeps: Flask and waitress take twelve below a route.
+PROFILE_FRAMES = 10
 HELD_BYTES_MAX = 1 << 30
 HELD_BLOCK_BYTES = 4 * KIB
 HELD_BLOCK_BYTES_MAX = 128 * KIB
@@ -74,6 +78,7 @@ def parse_arguments(argv):
     parser.add_argument("--leak", type=leak_kind, default="none", metavar="KIND", help=f"one of {', '.join(LEAKS)} (default none)")
     parser.add_argument("--rate", type=whole_number(1 << 30), default=DEFAULT_RATE_BYTES, metavar="BYTES_PER_REQUEST", help="bytes each work request leaks (default 65536)")
     parser.add_argument("--seed", type=whole_number((1 << 32) - 1), default=1, metavar="N", help="seed of the generated carts (default 1)")
+    parser.add_argument("--profile", action="store_true", help="trace allocations, for /debug/heap")
     parser.add_argument("--exit-with-stdin", action="store_true", help="exit when standard input ends")
     parser.add_argument("--help", action="help", help="print this text")
     return parser.parse_args(argv)
@@ -263,13 +268,13 @@ LIBC = ctypes.CDLL(None)
 LIBC.malloc.restype = ctypes.c_void_p
 LIBC.malloc.argtypes = [ctypes.c_size_t]
 LIBC.free.argtypes = [ctypes.c_void_p]
+LIBC.strdup.restype = ctypes.c_void_p
+LIBC.strdup.argtypes = [ctypes.c_char_p]
 
 
 def decode_thumbnail_natively(request):
-    """What a C extension does that forgets its ``free``: no Python object knows of these bytes."""
-    address = LIBC.malloc(request.rate)
-    if address:
-        ctypes.memset(address, 0x5A, request.rate)
+    """What a binding does that forgets to free what a C library made for it: no Python object knows of these bytes."""
+    LIBC.strdup(b"Z" * request.rate)
 
 
 LOST_CONNECTIONS = []
@@ -551,6 +556,14 @@ def process_metrics(metric, status):
     metric("process_max_fds", "gauge", "Maximum number of open file descriptors.", [("", resource.getrlimit(resource.RLIMIT_NOFILE)[0])])
 
 
+def heap_profile(status):
+    """The route of `--profile`: which lines hold memory, by the snippet that leakscope gives to Python programs."""
+    sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "agents" / "python"))
+    import leakscope_heap
+
+    return lambda: leakscope_heap.snapshot(requests_total=status.memory()["requests_total"])
+
+
 # ---- the server -----------------------------------------------------------------------------------------------------
 
 
@@ -579,6 +592,8 @@ def build_app(options):
     app.get("/api/memory_usage")(host_memory)
     app.get("/api/leak_indicators")(status.indicators)
     app.get("/")(status.page)
+    if options.profile:
+        app.get("/debug/heap")(heap_profile(status))
 
     @app.get("/metrics")
     def metrics():
@@ -600,8 +615,13 @@ def exit_with_stdin():
 def main():
     options = parse_arguments(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if options.profile:
+        tracemalloc.start(PROFILE_FRAMES)
     try:
-        server = waitress.server.create_server(build_app(options), host="127.0.0.1", port=options.port, threads=WORKER_THREADS)
+        # `select`, waitress's default, ends with descriptor 1024, which the leak of descriptors reaches.
+        server = waitress.server.create_server(
+            build_app(options), host="127.0.0.1", port=options.port, threads=WORKER_THREADS, asyncore_use_poll=True
+        )
     except OSError as failure:
         sys.exit(f"cannot listen on 127.0.0.1:{options.port}: {failure}")
     if options.exit_with_stdin:
