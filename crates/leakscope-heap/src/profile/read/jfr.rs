@@ -35,6 +35,11 @@ use crate::profile::model::Profile;
 
 /// The event of an object that was sampled and is still there.
 const SAMPLE: &str = "jdk.OldObjectSample";
+/// Warnings about single chunks; more are counted.
+const WARNINGS_MAX: usize = 8;
+/// What a reader of the figures must know.
+const NO_TOTALS: &str = "objects that the JVM sampled and still had (256 at most, unless old-object-queue-size says otherwise): \
+                         they rank what is held and are no totals";
 /// The event that says how big references are.
 const HEAP: &str = "jdk.GCHeapConfiguration";
 
@@ -52,12 +57,13 @@ pub(super) fn knows(bytes: &[u8]) -> bool {
 pub(super) fn read(bytes: &[u8]) -> Result<Profile, HeapError> {
     let mut builder = Builder::new(Format::Jfr, bytes.len());
     let recording = Recording::read(bytes)?;
-    for warning in &recording.warnings {
-        builder.warn(warning.clone());
+    for warning in recording.said() {
+        builder.warn(warning);
     }
     builder.sample_type("objects", "count");
     builder.sample_type("bytes", "bytes");
     let objects = builder.text("objects");
+    let comment = builder.text(NO_TOTALS);
     let mut taken_at = recording.end_nanos;
     if let Some(dumped) = &recording.dumped {
         let fields = samples::FIELDS;
@@ -76,6 +82,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Profile, HeapError> {
     header.time_nanos = taken_at;
     header.duration_nanos = taken_at.saturating_sub(recording.start_nanos).max(0);
     header.default_sample_type = objects;
+    header.comments.push(comment);
     Ok(builder.finish())
 }
 
@@ -134,12 +141,15 @@ struct Recording<'a> {
     start_nanos: i64,
     /// End of the last.
     end_nanos: i64,
+    /// Dumps after the one that is read.
+    n_later: usize,
+    /// About single chunks.
     warnings: Vec<String>,
 }
 
 impl<'a> Recording<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, HeapError> {
-        let mut recording = Self { dumped: None, start_nanos: 0, end_nanos: 0, warnings: Vec::new() };
+        let mut recording = Self { dumped: None, start_nanos: 0, end_nanos: 0, n_later: 0, warnings: Vec::new() };
         let mut failed = Vec::new();
         let mut n_read = 0;
         let mut start = 0;
@@ -179,14 +189,27 @@ impl<'a> Recording<'a> {
         }
         self.end_nanos = header.start_nanos.saturating_add(header.duration_nanos);
         let Some(dumped) = dumped else { return Ok(()) };
-        match &self.dumped {
-            Some(before) if before.has_roots && !dumped.has_roots => self.warnings.push(format!(
-                "a later dump has {} samples without what holds them; {} of an earlier one are read",
-                dumped.events.len(),
-                before.events.len()
-            )),
-            _ => self.dumped = Some(dumped),
+        if self.dumped.as_ref().is_some_and(|before| before.has_roots) && !dumped.has_roots {
+            self.n_later += 1;
+        } else {
+            self.dumped = Some(dumped);
+            self.n_later = 0;
         }
         Ok(())
+    }
+
+    /// What could not be read, or is not.
+    fn said(&self) -> Vec<String> {
+        let mut said: Vec<String> = self.warnings.iter().take(WARNINGS_MAX).cloned().collect();
+        if self.warnings.len() > WARNINGS_MAX {
+            said.push(format!("the same of {} more chunks", self.warnings.len() - WARNINGS_MAX));
+        }
+        if self.n_later > 0 {
+            said.push(format!(
+                "samples are of the last dump with what holds them; of {} later it is not known",
+                self.n_later
+            ));
+        }
+        said
     }
 }

@@ -81,14 +81,18 @@ impl<'a> Samples<'a> {
         let object = event.record("object")?;
         let class = object.map(|object| object.record("type")).transpose()?.flatten();
         let elements = event.number("arrayElements")?;
-        let identity = (event.number("allocationTime")?, class.map(Record::at), elements);
+        let allocated = event.number("allocationTime")?;
+        let identity = (allocated, class.map(Record::at), elements);
         if !self.seen.insert(identity) {
             return Ok(());
         }
         let class_name = class.map(|class| self.class_name(class)).transpose()?;
         let bytes = self.bytes(event, class_name.as_deref(), elements)?;
         let mut labels = Vec::new();
-        if let Some(age) = event.number("objectAge")? {
+        // JDK 11 leaves the age out, which is the time from the allocation to the dump.
+        let until_dump =
+            event.number("startTime")?.zip(allocated).map(|(dumped, allocated)| dumped.wrapping_sub(allocated));
+        if let Some(age) = event.number("objectAge")?.or(until_dump) {
             labels.push(self.number("age", self.source.chunk.header.clock.span(age), "nanoseconds"));
         }
         if let Some(class) = &class_name {

@@ -57,6 +57,7 @@ fn an_object_is_read_with_what_holds_it_and_where_it_was_allocated() {
         assert_eq!((profile.n_samples(), profile.values(0)), (1, &[1, 48][..]));
         assert_eq!(stack(&profile, 0), ["com.acme.Shop.open:12", "com.acme.Shop.open:0"]);
         assert_eq!(path(&profile, 0), ["com.acme.Shop@16.current", "com.acme.Session@8."]);
+        assert_eq!(label(&profile, 0, "age").as_deref(), Some("500 nanoseconds"));
         assert_eq!(label(&profile, 0, "type").as_deref(), Some("com.acme.Session"));
         assert_eq!(label(&profile, 0, "gc_root").as_deref(), Some("Threads: Stack Variable"));
         assert_eq!(profile.warnings(), ["1 of 1 samples have a stack that is cut off"]);
@@ -85,7 +86,7 @@ fn the_last_dump_with_paths_is_read() {
         (&[&with_paths, &later], 2, ""),
         (&[&without, &with_paths], 1, ""),
         (&[&without, &without], 1, ""),
-        (&[&later, &without], 2, "a later dump has 1 samples without what holds them; 2 of an earlier one are read"),
+        (&[&later, &without], 2, "samples are of the last dump with what holds them; of 1 later it is not known"),
     ];
     for (chunks, n_samples, warning) in cases {
         let profile = read(&chunks.concat()).unwrap();
@@ -199,6 +200,16 @@ fn chunks_that_are_not_whole_are_read_as_far_as_they_go() {
         let profile = read(&bytes).unwrap();
         assert_eq!((profile.n_samples(), profile.warnings().first()), (1, Some(&expected)));
     }
+}
+
+#[test]
+fn of_many_chunks_that_are_left_out_the_first_are_told() {
+    let whole = session(true).finish();
+    let bare = header(68, true);
+    let profile = read(&[&whole[..], &bare.repeat(20)].concat()).unwrap();
+    let left_out: Vec<&String> =
+        profile.warnings().iter().filter(|text| text.contains("a chunk is left out")).collect();
+    assert_eq!((left_out.len(), profile.warnings().contains(&"the same of 12 more chunks".to_owned())), (8, true));
 }
 
 #[test]
