@@ -43,6 +43,6 @@ pub(crate) use read::READERS;
 pub use read::read;
 pub use suspects::{Context, suspects};
 pub use symbols::symbolize;
-pub use top::{Granularity, Order, Row, rank, top, totals};
+pub use top::{Granularity, Order, Row, rank, sort, top, totals};
 pub use tree::{Call, CallGraph, call_graph};
 pub use write::{collapsed_name, write_collapsed, write_pprof, write_speedscope};

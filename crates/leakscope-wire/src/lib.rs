@@ -7,6 +7,7 @@ mod fleet;
 mod heap;
 mod incident;
 mod problem;
+mod profile;
 mod series;
 mod status;
 mod time;
@@ -19,6 +20,10 @@ pub use heap::{
 };
 pub use incident::{Capture, Frame, Incident, Incidents, Location, PathStep, Suspect, Transition};
 pub use problem::Problem;
+pub use profile::{
+    Period, ProfileAnalysis, ProfileAnswers, ProfileCall, ProfileDiff, ProfileFunction, ProfileLine, ProfileNode,
+    ProfileRoutine, ProfileTotals, SampleType,
+};
 pub use series::{Samples, Series, SeriesSet};
 pub use status::{StateCounts, Status, StorageStatus};
 pub use time::rfc3339;

@@ -12,15 +12,17 @@ mod report;
 mod sink;
 mod steps;
 mod text;
-mod words;
+pub(crate) mod words;
 
 pub(crate) use answers::answers_text;
 pub(crate) use diff::{diff_report, diff_text};
 pub(crate) use dump::dump;
+#[cfg(test)]
+pub(crate) use html::TEMPLATE;
 pub(crate) use html::{analysis_html, diff_html};
 pub(crate) use input::{Bytes, Input, read};
 pub(crate) use question::{Questions, ask, parse_id};
-pub(crate) use report::{Extent, analysis, has_leak, histogram};
-pub(crate) use sink::{Answer, Format, Sink};
+pub(crate) use report::{Extent, analysis, finding, has_leak, histogram};
+pub(crate) use sink::{Answer, Format, Sink, write_private};
 pub(crate) use steps::Steps;
-pub(crate) use text::{Shown, analysis_text, class_table};
+pub(crate) use text::{Shown, WIDTH, analysis_text, class_table, heading, suspect};

@@ -9,6 +9,8 @@ mod heap;
 mod http;
 mod log;
 mod output;
+mod page;
+mod profile;
 mod remote;
 mod stop;
 

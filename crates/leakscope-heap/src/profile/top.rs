@@ -69,9 +69,14 @@ pub(crate) fn row(profile: &Profile, nodes: &Nodes, sums: &Sums, number: usize) 
     }
 }
 
-/// Sorts by the size of one column's values, the largest first, and drops rows that have nothing in it; of equals as pprof does.
+/// Drops rows that have nothing in one column, and sorts the others as [`sort`] does.
 pub fn rank(rows: &mut Vec<Row>, column: usize, order: Order) {
     rows.retain(|row| row.flat[column] != 0 || row.cum[column] != 0);
+    sort(rows, column, order);
+}
+
+/// Sorts by the size of one column's values, the largest first; of equals as pprof does.
+pub fn sort(rows: &mut [Row], column: usize, order: Order) {
     rows.sort_by(|a, b| compare(a, b, column, order));
 }
 

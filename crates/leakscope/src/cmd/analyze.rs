@@ -1,4 +1,6 @@
-//! `leakscope analyze`: what one capture of a heap says: suspects, types, who holds what.
+//! `leakscope analyze`: what one capture says: suspects, and types with who holds what, or functions with what they made.
+
+mod profile;
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,7 @@ use leakscope_wire::{HeapAnalysis, HeapHistogram};
 use crate::exit::{self, Exit, Failure};
 use crate::heap::{self, Answer, Bytes, Extent, Format, Input, Questions, Shown, Sink, Steps};
 use crate::output;
+use crate::profile::Options;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,14 +18,24 @@ Examples:
   leakscope analyze heap.hprof.gz --format html -o heap.html
   leakscope analyze heap.heapsnapshot --class SessionStore
   leakscope analyze heap.heapsnapshot --node @4711 --paths @4711
+  leakscope analyze heap.pb.gz --focus checkout --peek 'Cache.*Put'
+  leakscope analyze heap.pb.gz --sample-type alloc_space --flame heap.svg
   leakscope analyze heap.hprof --format json | jq '.suspects[0]'
+  curl -s localhost:6060/debug/pprof/heap | leakscope analyze -
   kubectl exec shop-0 -- cat /tmp/heap.hprof | leakscope analyze - --fail-on-leak";
 
 const LONG_ABOUT: &str = "\
-Says what one heap capture shows: what looks wrong and who holds it, which types take the memory, and the dominator tree.
+Says what one capture shows: what looks wrong, and where. Of an object graph also who holds it, which types take the memory, and the \
+dominator tree; of a profile which functions made it, flat and cumulative as `go tool pprof -top` has them.
 
-Reads V8 heap snapshots (`.heapsnapshot` of Node.js, Chrome, Deno) and HPROF dumps of a JVM (`.hprof`), plain or packed with gzip or zstd. \
+Reads object graphs: V8 heap snapshots (`.heapsnapshot` of Node.js, Chrome, Deno) and HPROF dumps of a JVM (`.hprof`). Reads profiles: \
+pprof (Go, jemalloc_pprof, tcmalloc, Pyroscope), its older texts, Go's `goroutine?debug=2`, V8 sampling heap profiles (`.heapprofile`), \
+`GC.class_histogram` and recordings of the Flight Recorder of a JVM, jemalloc's `heap_v2`, Python's tracemalloc and memray, collapsed stacks. \
+The format is known by the bytes, plain or packed with gzip or zstd. \
 One capture shows what is large, not what grows: `leakscope diff` of two or more is surer.";
+
+/// Over the flags that only object graphs have.
+const GRAPHS: &str = "Object graphs alone";
 
 /// Rows where `--top` does not say: of people's tables, and of the objects in JSON.
 const TOP: usize = 15;
@@ -31,71 +44,86 @@ const TOP_OBJECTS: usize = 100;
 const TOP_SUSPECTS: usize = 3;
 const TOP_SUSPECTS_ALL: usize = 10;
 
-/// Says what one heap capture shows, and who holds it
+/// Says what one heap capture or profile shows, and who holds or made it
 #[derive(Debug, clap::Args)]
 #[command(long_about = LONG_ABOUT, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub(crate) struct Args {
-    /// The capture: `.heapsnapshot` or `.hprof`, also `.gz` and `.zst`; `-` for standard input
+    /// The capture: an object graph or a profile, also `.gz` and `.zst`; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Rows of each table: 15 by default; of JSON all types and 100 objects
+    /// Rows of each table: 15 by default; of JSON all types, all functions and 100 objects
     #[arg(long, value_name = "N")]
     top: Option<usize>,
 
     /// Levels of the dominator tree
-    #[arg(long, value_name = "N", default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 12, help_heading = GRAPHS)]
     depth: usize,
 
     /// Tells of the types with this name and their biggest objects
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = GRAPHS)]
     class: Option<String>,
 
     /// Tells of one object: `@123` (V8), `0x7b` (JVM)
-    #[arg(long, value_name = "ID", value_parser = heap::parse_id)]
+    #[arg(long, value_name = "ID", value_parser = heap::parse_id, help_heading = GRAPHS)]
     node: Option<u64>,
 
     /// Tells who refers to an object
-    #[arg(long, value_name = "ID", value_parser = heap::parse_id)]
+    #[arg(long, value_name = "ID", value_parser = heap::parse_id, help_heading = GRAPHS)]
     retainers: Option<u64>,
 
     /// Tells how an object is reached from a root, shortest ways first
-    #[arg(long, value_name = "ID", value_parser = heap::parse_id)]
+    #[arg(long, value_name = "ID", value_parser = heap::parse_id, help_heading = GRAPHS)]
     paths: Option<u64>,
 
     /// Tells which texts several strings have
-    #[arg(long)]
+    #[arg(long, help_heading = GRAPHS)]
     strings: bool,
 
     /// Tells which collections have the most entries, and how full they are
-    #[arg(long)]
+    #[arg(long, help_heading = GRAPHS)]
     collections: bool,
 
     /// Tells types with their counts and own bytes alone; of a JVM's dump, that is faster
-    #[arg(long, conflicts_with_all = ["class", "node", "retainers", "paths", "strings", "collections", "dump", "fail_on_leak"])]
+    #[arg(long, conflicts_with_all = ["class", "node", "retainers", "paths", "strings", "collections", "dump", "fail_on_leak"], help_heading = GRAPHS)]
     histogram: bool,
 
     /// Writes `node_id,self_bytes,retained_bytes,dominator_id` of every object into this file
-    #[arg(long, value_name = "CSV")]
+    #[arg(long, value_name = "CSV", help_heading = GRAPHS)]
     dump: Option<PathBuf>,
 
     #[command(flatten)]
     answer: Answer,
+
+    #[command(flatten)]
+    profile: Options,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let questions = args.questions();
-    if args.answer.format == Format::Html && (questions.any() || args.histogram) {
+    let asks = args.questions().any() || args.histogram || args.profile.asks();
+    if args.answer.format == Format::Html && asks {
         return Err(Failure::usage("expected `--format text` or `json` with a question about one thing, found `html`")
             .hint("the page holds the whole report; ask without `--format html`"));
     }
+    args.profile.check()?;
     let steps = Steps::new();
     let input = read(&args.file, &steps)?;
+    let format = leakscope_heap::Format::of(&input.bytes).map_err(|error| unreadable(&args.file, &error))?;
+    if format.is_graph() {
+        args.profile.refuse_graph(&args.file.display().to_string(), format.name())?;
+        return graph(args, input, &steps);
+    }
+    args.refuse_profile(format.name())?;
+    profile::run(args, input, &steps)
+}
+
+fn graph(args: &Args, input: Input, steps: &Steps) -> Result<Exit, Failure> {
+    let questions = args.questions();
     let mut warnings: Vec<String> = input.warning.into_iter().collect();
     if args.histogram {
-        return histogram(args, &input.bytes, warnings, &steps);
+        return histogram(args, &input.bytes, warnings, steps);
     }
-    let heap = analyse(&args.file, &input.bytes, &steps)?;
+    let heap = analyse(&args.file, &input.bytes, steps)?;
     if let Some(path) = &args.dump {
         steps.begin("writing every object");
         heap::dump(&heap, path)
@@ -122,6 +150,24 @@ impl Args {
             strings: self.strings,
             collections: self.collections,
         }
+    }
+
+    /// Refuses a profile where a flag was given that only object graphs know.
+    fn refuse_profile(&self, format: &str) -> Result<(), Failure> {
+        let given = [
+            ("--class", self.class.is_some()),
+            ("--node", self.node.is_some()),
+            ("--retainers", self.retainers.is_some()),
+            ("--paths", self.paths.is_some()),
+            ("--strings", self.strings),
+            ("--collections", self.collections),
+            ("--histogram", self.histogram),
+            ("--dump", self.dump.is_some()),
+        ];
+        let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
+        let file = self.file.display();
+        Err(Failure::usage(format!("`{file}`: expected an object graph with `{flag}`, found {format}, a profile"))
+            .hint("a profile says what was made where; `--peek` and `--list` tell of one function"))
     }
 
     fn extent(&self) -> Extent {
@@ -178,9 +224,7 @@ fn histogram(args: &Args, bytes: &Bytes, warnings: Vec<String>, steps: &Steps) -
 pub(super) fn unreadable(file: &Path, error: &HeapError) -> Failure {
     let failure = Failure::usage(format!("`{}`: {error}", file.display()));
     match error {
-        HeapError::UnknownFormat { .. } => {
-            failure.hint("how to take a capture of Node.js and of a JVM is in docs/heap.md")
-        }
+        HeapError::UnknownFormat { .. } => failure.hint("how to take a capture of each runtime is in docs/heap.md"),
         _ => failure,
     }
 }

@@ -6,10 +6,9 @@ use serde::Serialize;
 
 use super::outline::{Group, Limits, Row, outline};
 use super::{question, words};
+use crate::page;
 
-const TEMPLATE: &str = include_str!("report.html");
-/// Stands in the template where the data goes.
-const MARK: &str = "\"DATA\"";
+pub(crate) const TEMPLATE: &str = include_str!("report.html");
 
 /// What of the dominator tree is in the page: some 150 kB.
 const TREE: Limits = Limits { rows: 2_000, rows_below: 150, depth: 60, parts: 20_000, groups: 12 };
@@ -44,37 +43,43 @@ pub(crate) fn analysis_html(name: &str, heap: &Heap<'_>, analysis: &HeapAnalysis
     let HeapAnalysis { format, file_bytes, nodes, edges, total_bytes, classes, suspects, warnings, .. } = analysis;
     let (file_bytes, nodes, edges, total_bytes) = (*file_bytes, *nodes, *edges, *total_bytes);
     let capture = HeapTotals { file: name.to_owned(), file_bytes, nodes, edges, total_bytes };
-    render(&Page {
-        title: words::clean(name),
-        format,
-        captures: vec![capture],
-        growth_bytes: None,
-        suspects,
-        classes: &classes[..classes.len().min(CLASSES_MAX)],
-        class_growth: &[],
-        tree: tree(heap),
-        duplicate_strings: question::duplicate_strings(heap, CONTENTS_MAX),
-        collections: question::about_collections(heap, CONTENTS_MAX),
-        warnings,
-    })
+    page::render(
+        TEMPLATE,
+        &Page {
+            title: words::clean(name),
+            format,
+            captures: vec![capture],
+            growth_bytes: None,
+            suspects,
+            classes: &classes[..classes.len().min(CLASSES_MAX)],
+            class_growth: &[],
+            tree: tree(heap),
+            duplicate_strings: question::duplicate_strings(heap, CONTENTS_MAX),
+            collections: question::about_collections(heap, CONTENTS_MAX),
+            warnings,
+        },
+    )
 }
 
 /// The page of what grew, with the dominator tree of the last capture.
 pub(crate) fn diff_html(last: &Heap<'_>, report: &HeapDiff) -> String {
     let names: Vec<&str> = report.captures.iter().map(|capture| capture.file.as_str()).collect();
-    render(&Page {
-        title: words::clean(&names.join(" → ")),
-        format: &report.format,
-        captures: report.captures.clone(),
-        growth_bytes: Some(report.growth_bytes),
-        suspects: &report.suspects,
-        classes: &[],
-        class_growth: &report.classes[..report.classes.len().min(CLASSES_MAX)],
-        tree: tree(last),
-        duplicate_strings: question::duplicate_strings(last, CONTENTS_MAX),
-        collections: question::about_collections(last, CONTENTS_MAX),
-        warnings: &report.warnings,
-    })
+    page::render(
+        TEMPLATE,
+        &Page {
+            title: words::clean(&names.join(" → ")),
+            format: &report.format,
+            captures: report.captures.clone(),
+            growth_bytes: Some(report.growth_bytes),
+            suspects: &report.suspects,
+            classes: &[],
+            class_growth: &report.classes[..report.classes.len().min(CLASSES_MAX)],
+            tree: tree(last),
+            duplicate_strings: question::duplicate_strings(last, CONTENTS_MAX),
+            collections: question::about_collections(last, CONTENTS_MAX),
+            warnings: &report.warnings,
+        },
+    )
 }
 
 /// From the root down.
@@ -94,46 +99,4 @@ fn tree(heap: &Heap<'_>) -> Vec<Tile> {
         }
     }
     tiles
-}
-
-fn render(page: &Page<'_>) -> String {
-    let data = serde_json::to_string(page).unwrap_or_else(|_| "null".to_owned());
-    TEMPLATE.replacen(MARK, &inert(&data), 1)
-}
-
-/// JSON that ends no script element and begins none: names and strings come from captures that anyone may have written.
-fn inert(json: &str) -> String {
-    let mut text = String::with_capacity(json.len() + json.len() / 16);
-    for c in json.chars() {
-        match c {
-            '<' => text.push_str("\\u003c"),
-            '>' => text.push_str("\\u003e"),
-            '&' => text.push_str("\\u0026"),
-            '\u{2028}' => text.push_str("\\u2028"),
-            '\u{2029}' => text.push_str("\\u2029"),
-            c => text.push(c),
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_template_loads_nothing_and_has_one_place_for_data() {
-        assert_eq!(TEMPLATE.matches(MARK).count(), 1);
-        for foreign in ["http://", "https://", "@import", "<link", " src=", "fetch(", "innerHTML", "eval("] {
-            assert!(!TEMPLATE.contains(foreign), "{foreign}");
-        }
-    }
-
-    #[test]
-    fn no_name_ends_the_script_that_holds_it() {
-        let hostile = "</script><script>alert(1)</script><!-- \u{2028} &amp;";
-        let data = inert(&serde_json::to_string(hostile).unwrap());
-        assert!(!data.contains(['<', '>', '&', '\u{2028}']));
-        assert_eq!(serde_json::from_str::<String>(&data).unwrap(), hostile);
-    }
 }

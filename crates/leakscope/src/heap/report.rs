@@ -84,7 +84,7 @@ pub(super) fn object(heap: &Heap<'_>, node: Node) -> wire::HeapObject {
 }
 
 /// One suspect as it is published.
-pub(super) fn finding(finding: &leakscope_heap::Finding) -> wire::Finding {
+pub(crate) fn finding(finding: &leakscope_heap::Finding) -> wire::Finding {
     wire::Finding {
         suspect: (&finding.suspect).into(),
         identity: finding.identity.to_string(),

@@ -1,13 +1,18 @@
 //! Where a report goes and in which form.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::exit::Failure;
 use crate::output;
+
+/// Mode of files with evidence.
+const OWNER_ALONE: u32 = 0o600;
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -28,7 +33,7 @@ pub(crate) struct Answer {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) format: Format,
 
-    /// Writes the result into this file
+    /// Writes the result into this file, which only you can read
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
@@ -48,9 +53,7 @@ impl Sink {
     /// When it cannot be written.
     pub(crate) fn write(&self, text: &str) -> Result<(), Failure> {
         let Some(path) = &self.0 else { return output::data(text) };
-        let plain = anstream::adapter::strip_str(text).to_string();
-        fs::write(path, plain)
-            .map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
+        write_private(path, anstream::adapter::strip_str(text).to_string().as_bytes())
     }
 
     /// Writes a report as one line of JSON.
@@ -62,4 +65,20 @@ impl Sink {
         text.push('\n');
         self.write(&text)
     }
+}
+
+/// Writes a file that only its owner can read: evidence holds names, and sometimes contents, of what a service does.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let write = || {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ALONE).open(path)?;
+        // A file that was there keeps its mode when it is opened; a device or a pipe is nobody's to close to others.
+        if file.metadata()?.is_file() {
+            file.set_permissions(fs::Permissions::from_mode(OWNER_ALONE))?;
+        }
+        file.write_all(bytes)
+    };
+    write().map_err(|error: io::Error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
 }

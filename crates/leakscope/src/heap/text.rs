@@ -4,14 +4,15 @@ use std::fmt::Write;
 
 use comfy_table::Cell;
 use leakscope_heap::Heap;
-use leakscope_wire::{Finding, HeapAnalysis, HeapClass};
+use leakscope_model::{BytesPerHour, BytesPerRequest};
+use leakscope_wire::{Finding, Frame, HeapAnalysis, HeapClass};
 
 use super::outline::{Group, Limits, Row, outline};
 use super::words;
 use crate::output::{style, table};
 
 /// Columns of a line.
-pub(super) const WIDTH: usize = 100;
+pub(crate) const WIDTH: usize = 100;
 /// Characters of a type's name in a table, beside its place and without one.
 const NAME_MAX: usize = 36;
 const NAME_MAX_ALONE: usize = 54;
@@ -57,7 +58,7 @@ pub(crate) fn analysis_text(name: &str, heap: &Heap<'_>, analysis: &HeapAnalysis
     text
 }
 
-pub(super) fn heading(words: &str) -> String {
+pub(crate) fn heading(words: &str) -> String {
     format!("\n{}{words}{}\n", style::BOLD, style::RESET)
 }
 
@@ -76,28 +77,15 @@ fn title(name: &str, analysis: &HeapAnalysis) -> String {
 }
 
 /// One suspect: what, how much, why, where, and who holds it.
-pub(super) fn suspect(rank: usize, finding: &Finding, format: &str) -> String {
-    let Finding { suspect, growth_bytes, growth_count, grew_in_every_step, .. } = finding;
+pub(crate) fn suspect(rank: usize, finding: &Finding, format: &str) -> String {
+    let Finding { suspect, .. } = finding;
     let (icon, color) = if suspect.confidence >= 0.5 { ('▲', style::RED) } else { ('?', style::YELLOW) };
     let mut text = String::from("\n");
     for (index, line) in wrapped(&words::clean(&suspect.title), WIDTH - 5).iter().enumerate() {
         let lead = if index == 0 { format!("{color}{icon}{} {rank:<2} ", style::RESET) } else { " ".repeat(5) };
         let _ = writeln!(text, "{lead}{}{line}{}", style::BOLD, style::RESET);
     }
-    let (bytes, count, whole) = match (growth_bytes, growth_count) {
-        (Some(bytes), Some(count)) => {
-            (words::growth(*bytes), format!("{} objects", words::growth_count(*count)), "growth")
-        }
-        _ => (words::bytes(suspect.bytes), words::counted(suspect.count, "object"), "heap"),
-    };
-    let steps = match grew_in_every_step {
-        Some(true) => ", in every step",
-        Some(false) => ", not in every step",
-        None => "",
-    };
-    let share = words::percent(suspect.share);
-    let _ =
-        writeln!(text, "     {bytes} ({share} of the {whole}), {count}{steps}, confidence {:.2}", suspect.confidence);
+    let _ = writeln!(text, "     {}", facts(finding));
     for line in wrapped(&words::clean(&suspect.reason), WIDTH - 5) {
         let _ = writeln!(text, "     {line}");
     }
@@ -109,6 +97,53 @@ pub(super) fn suspect(rank: usize, finding: &Finding, format: &str) -> String {
         for line in words::chain(format, &suspect.path, 7, WIDTH) {
             let _ = writeln!(text, "{line}");
         }
+    }
+    if !suspect.stack.is_empty() {
+        let _ = writeln!(text, "     {}made by{}", style::DIM, style::RESET);
+        text.push_str(&stack(&suspect.stack));
+    }
+    text
+}
+
+/// How much, of what, since when.
+fn facts(finding: &Finding) -> String {
+    let Finding { suspect, growth_bytes, growth_count, grew_in_every_step, .. } = finding;
+    let noun = if suspect.kind == "goroutine" { "goroutine" } else { "object" };
+    let is_profile = !suspect.stack.is_empty();
+    let error =
+        finding.growth_error_bytes.map(|error| format!(" ± {}", words::bytes(error as u64))).unwrap_or_default();
+    let (bytes, count, whole) = if let (Some(bytes), Some(count)) = (growth_bytes, growth_count) {
+        let count = (*count != 0 || !is_profile).then(|| format!("{} {noun}s", words::growth_count(*count)));
+        ((*bytes != 0).then(|| format!("{}{error}", words::growth(*bytes))), count, "growth")
+    } else {
+        let count = (suspect.count != 0 || !is_profile).then(|| words::counted(suspect.count, noun));
+        let bytes = (suspect.bytes != 0).then(|| words::bytes(suspect.bytes));
+        (bytes, count, if is_profile { "total" } else { "heap" })
+    };
+    let mut parts: Vec<String> = [bytes, count].into_iter().flatten().collect();
+    if let Some(first) = parts.first_mut() {
+        let _ = write!(first, " ({} of the {whole})", words::percent(suspect.share));
+    }
+    parts.extend(finding.growth_bytes_per_hour.map(|rate| BytesPerHour(rate).to_string()));
+    parts.extend(finding.growth_bytes_per_request.map(|rate| BytesPerRequest(rate).to_string()));
+    parts.extend(grew_in_every_step.map(|every| if every { "in every step" } else { "not in every step" }.to_owned()));
+    parts.push(format!("confidence {:.2}", suspect.confidence));
+    parts.join(", ")
+}
+
+/// A line a frame, the innermost first; of long stacks the beginning.
+fn stack(frames: &[Frame]) -> String {
+    /// Frames that are shown.
+    const SHOWN: usize = 8;
+    let mut text = String::new();
+    for frame in frames.iter().take(SHOWN) {
+        let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let place = frame.file.as_ref().map(|file| words::tail(&format!("{file}{line}"), 44)).unwrap_or_default();
+        let name = words::short(&frame.function, WIDTH - 9 - place.chars().count());
+        let _ = writeln!(text, "       {name}  {}{place}{}", style::DIM, style::RESET);
+    }
+    if frames.len() > SHOWN {
+        let _ = writeln!(text, "       … {} more", frames.len() - SHOWN);
     }
     text
 }

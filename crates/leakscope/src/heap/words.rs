@@ -3,17 +3,17 @@
 use leakscope_model::Bytes;
 use leakscope_wire::{Location, PathStep};
 
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     Bytes(bytes).to_string()
 }
 
 /// With its sign: `+1.20 MiB`.
-pub(super) fn growth(bytes: i64) -> String {
+pub(crate) fn growth(bytes: i64) -> String {
     format!("{}{}", sign(bytes), Bytes(bytes.unsigned_abs()))
 }
 
 /// With its sign: `+1,200`.
-pub(super) fn growth_count(count: i64) -> String {
+pub(crate) fn growth_count(count: i64) -> String {
     format!("{}{}", sign(count), number(count.unsigned_abs()))
 }
 
@@ -22,7 +22,7 @@ fn sign(value: i64) -> char {
 }
 
 /// In groups of three digits: `1,234,567`.
-pub(super) fn number(value: u64) -> String {
+pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -35,12 +35,12 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// `1 object`, `2 objects`.
-pub(super) fn counted(value: u64, noun: &str) -> String {
+pub(crate) fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(value), if value == 1 { "" } else { "s" })
 }
 
 /// A share of 0 to 1 in percent.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent >= 9.95 || percent == 0.0 => format!("{percent:.0} %"),
         percent if percent >= 0.05 => format!("{percent:.1} %"),
@@ -50,12 +50,12 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// As [`percent`], of a whole.
-pub(super) fn share(part: u64, whole: u64) -> String {
+pub(crate) fn share(part: u64, whole: u64) -> String {
     percent(if whole == 0 { 0.0 } else { part as f64 / whole as f64 })
 }
 
 /// Without what a terminal would obey: controls, and marks that turn the direction of text.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => '⏎',
         c if c.is_control() => '·',
@@ -66,7 +66,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// At most `max` characters, cut in the middle.
-pub(super) fn short(text: &str, max: usize) -> String {
+pub(crate) fn short(text: &str, max: usize) -> String {
     let text = clean(text);
     let n = text.chars().count();
     if n <= max {
@@ -80,7 +80,7 @@ pub(super) fn short(text: &str, max: usize) -> String {
 }
 
 /// Its last `max` characters: of a place, file name and line say the most.
-fn tail(text: &str, max: usize) -> String {
+pub(crate) fn tail(text: &str, max: usize) -> String {
     let text = clean(text);
     let n = text.chars().count();
     if n <= max {
@@ -91,7 +91,7 @@ fn tail(text: &str, max: usize) -> String {
 }
 
 /// `server.js:12:5`, cut in front.
-pub(super) fn place(location: &Location, max: usize) -> String {
+pub(crate) fn place(location: &Location, max: usize) -> String {
     let Location { file, line, column } = location;
     let column = column.map(|column| format!(":{column}")).unwrap_or_default();
     tail(&format!("{file}:{line}{column}"), max)

@@ -26,8 +26,17 @@ pub(crate) fn new(header: &[&str], n_words: usize) -> Table {
 
 /// The table's text, without spaces at the ends of lines.
 pub(crate) fn render(table: &Table) -> String {
-    let mut text = table.trim_fmt();
-    text.push('\n');
+    /// Ends a header's colour.
+    const PLAIN: &str = "\x1b[39m";
+    let mut text = String::new();
+    for line in table.trim_fmt().lines() {
+        // The last title is padded within its colour.
+        match line.strip_suffix(PLAIN) {
+            Some(title) => text.extend([title.trim_end(), PLAIN]),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
     text
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn bad_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     vec![
         ("empty", Vec::new(), "found nothing"),
         ("text", b"hello\x1b[31m world".to_vec(), "found `hello\\x1b[31m world`"),
-        ("csv.gz", gzip(b"t_s,rss_bytes\n0,1\n"), "expected a V8 heap snapshot"),
+        ("csv.gz", gzip(b"t_s,rss_bytes\n0,1\n"), "expected a heap snapshot, a heap dump or a profile"),
         ("cut.heapsnapshot", cut.clone(), "the end of the snapshot"),
         ("cut.heapsnapshot.gz", gzip(&cut), "the end of the snapshot"),
         ("huge.heapsnapshot", huge.to_vec(), "expected the 9 edges that the nodes count"),

@@ -9,6 +9,7 @@ mod diff;
 mod heap;
 mod help;
 mod plots;
+mod profile;
 mod redact;
 mod run;
 mod serve;

@@ -1,0 +1,198 @@
+//! A profile for people, 100 columns wide: suspects, then the table that users of `go tool pprof -top` know.
+
+use std::fmt::Write;
+
+use comfy_table::{Cell, CellAlignment};
+use leakscope_heap::profile::{self, Inlined};
+use leakscope_wire as wire;
+
+use super::opened::Opened;
+use super::options::Options;
+use super::words::{amount, percent};
+use crate::heap::{self, words};
+use crate::output::{style, table};
+
+/// Characters of a name in a table, and of its file.
+const NAME_MAX: usize = 36;
+const PLACE_MAX: usize = 20;
+/// Columns of the numbers before a name in the list of calls.
+const CALLS_INDENT: usize = 42;
+
+/// How much of a report is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    pub(crate) suspects: usize,
+    pub(crate) rows: usize,
+}
+
+/// The first screen is the answer; then the table.
+pub(crate) fn analysis_text(
+    name: &str,
+    opened: &Opened,
+    options: &Options,
+    analysis: &wire::ProfileAnalysis,
+    shown: Shown,
+) -> String {
+    let mut text = title(name, opened, analysis);
+    if analysis.suspects.is_empty() {
+        text.push_str("\nNothing stands out in this profile.\n");
+    }
+    for (index, finding) in analysis.suspects.iter().take(shown.suspects).enumerate() {
+        text.push_str(&heap::suspect(index + 1, finding, &analysis.format));
+    }
+    let _ = writeln!(
+        text,
+        "\n{}One profile shows what is large; `leakscope diff` of two or more shows what grows.{}",
+        style::DIM,
+        style::RESET
+    );
+    match &analysis.classes {
+        Some(classes) => {
+            text.push_str(&heap::heading("Types by their bytes"));
+            let total = classes.iter().map(|class| class.self_bytes).sum();
+            text.push_str(&heap::class_table(&classes[..classes.len().min(shown.rows)], total));
+        }
+        None => text.push_str(&top(opened, options, shown.rows, analysis.totals[opened.column])),
+    }
+    text
+}
+
+fn title(name: &str, opened: &Opened, analysis: &wire::ProfileAnalysis) -> String {
+    let mut facts = vec![format!(
+        "{} of {} in {}",
+        amount(analysis.totals[opened.column], opened.unit()),
+        words::clean(opened.kind()),
+        words::counted(opened.whole.n_samples() as u64, "sample")
+    )];
+    facts.extend(analysis.period.as_ref().map(|period| format!("one in {}", amount(period.value, &period.unit))));
+    facts.push(format!("file of {}", words::bytes(analysis.file_bytes)));
+    facts.extend(analysis.taken_at.as_ref().map(|at| format!("taken {at}")));
+    let mut text = format!(
+        "{}{}{}: {}, {}\n",
+        style::BOLD,
+        words::short(name, 60),
+        style::RESET,
+        analysis.format,
+        facts.join(", ")
+    );
+    if opened.is_filtered() {
+        let left = profile::totals(opened.part())[opened.column];
+        let total = analysis.totals[opened.column];
+        let _ = writeln!(
+            text,
+            "{} left by the filters, {}",
+            words::counted(analysis.samples, "sample"),
+            share_of(left, total, opened.unit())
+        );
+    }
+    text
+}
+
+fn share_of(part: i64, whole: i64, unit: &str) -> String {
+    format!("{} or {}", amount(part, unit), percent(part, whole))
+}
+
+/// Flat and cumulative values, with sums and shares.
+pub(super) fn top(opened: &Opened, options: &Options, n_rows: usize, total: i64) -> String {
+    let (part, column, unit) = (opened.part(), opened.column, opened.unit());
+    let granularity = options.by().granularity();
+    let mut rows = profile::top(part, granularity);
+    profile::rank(&mut rows, column, options.order());
+    let inlined = profile::inlined(part, granularity, column);
+    let mut lines = table::new(&["FLAT", "FLAT%", "SUM%", "CUM", "CUM%", "FUNCTION", "FILE"], 0);
+    for words in [5, 6] {
+        if let Some(column) = lines.column_mut(words) {
+            column.set_cell_alignment(CellAlignment::Left);
+        }
+    }
+    let mut sum = 0_i64;
+    for row in rows.iter().take(n_rows) {
+        let (flat, cum) = (row.flat[column], row.cum[column]);
+        sum = sum.wrapping_add(flat);
+        let mark = match inlined[row.number] {
+            Inlined::Never => "",
+            Inlined::Partly => " (partial-inline)",
+            Inlined::Always => " (inline)",
+        };
+        let line = row.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let place = row.file.as_ref().map(|file| format!("{file}{line}")).unwrap_or_default();
+        let address = row.address.map(|address| format!("{address:#x} ")).unwrap_or_default();
+        let name = if Some(&row.name) == row.file.as_ref() { "" } else { &row.name };
+        lines.add_row([
+            Cell::new(amount(flat, unit)),
+            Cell::new(percent(flat, total)),
+            Cell::new(percent(sum, total)),
+            Cell::new(amount(cum, unit)),
+            Cell::new(percent(cum, total)),
+            Cell::new(words::short(&format!("{address}{name}{mark}"), NAME_MAX)),
+            Cell::new(words::tail(&place, PLACE_MAX)),
+        ]);
+    }
+    let mut text = heap::heading(&format!("{} by {}", options.by().title(), words::clean(opened.kind())));
+    text.push_str(&table::render(&lines));
+    if rows.len() > n_rows {
+        let _ = writeln!(text, "{}… {} more; `--top N` shows them{}", style::DIM, rows.len() - n_rows, style::RESET);
+    }
+    text
+}
+
+/// Answers alone: who calls whom, lines of functions.
+pub(crate) fn answers_text(answers: &wire::ProfileAnswers, total: i64, unit: &str) -> String {
+    let mut parts = Vec::new();
+    match answers.calls.as_deref() {
+        Some([]) => parts.push("No function with a value has such a name.\n".to_owned()),
+        Some(nodes) => parts.push(calls(nodes, total, unit)),
+        None => {}
+    }
+    match answers.listing.as_deref() {
+        Some([]) => parts.push("No function with a value has such a name.\n".to_owned()),
+        Some(routines) => parts.extend(routines.iter().map(|found| routine(found, total, unit))),
+        None => {}
+    }
+    parts.join("\n")
+}
+
+/// As `go tool pprof -tree` lays it out: callers above a function, callees below it.
+fn calls(nodes: &[wire::ProfileNode], total: i64, unit: &str) -> String {
+    let header = format!("{:>10} {:>7}  {:>10} {:>7}  ", "FLAT", "FLAT%", "CUM", "CUM%");
+    let mut text =
+        format!("{}{header}  FUNCTION, below its callers and above its callees{}\n", style::DIM, style::RESET);
+    for node in nodes {
+        let call = |call: &wire::ProfileCall| {
+            let mark = if call.inlined { " (inline)" } else { "" };
+            let name = words::short(&call.name, heap::WIDTH - CALLS_INDENT - mark.len());
+            let value = format!("{:>28} {:>7}", amount(call.value, unit), percent(call.value, node.cum));
+            format!("{value}  │   {name}{mark}\n")
+        };
+        text.extend(node.callers.iter().map(call));
+        let _ = writeln!(
+            text,
+            "{:>10} {:>7}  {:>10} {:>7}{} │ {}{}",
+            amount(node.flat, unit),
+            percent(node.flat, total),
+            amount(node.cum, unit),
+            percent(node.cum, total),
+            style::BOLD,
+            words::short(&node.name, heap::WIDTH - CALLS_INDENT),
+            style::RESET
+        );
+        text.extend(node.callees.iter().map(call));
+        text.push('\n');
+    }
+    text
+}
+
+fn routine(routine: &wire::ProfileRoutine, total: i64, unit: &str) -> String {
+    let file = routine.file.as_deref().unwrap_or("no file that the profile names");
+    let mut text =
+        format!("{}{}{} in {}\n", style::BOLD, words::clean(&routine.function), style::RESET, words::clean(file));
+    let (flat, cum) = (amount(routine.flat, unit), amount(routine.cum, unit));
+    let _ = writeln!(text, "{flat:>10} {cum:>10} (flat, cum) {} of the total", percent(routine.cum, total));
+    let or_dot = |value: i64| if value == 0 { ".".to_owned() } else { amount(value, unit) };
+    for line in &routine.lines {
+        let source = line.text.as_deref().map(|text| words::clean(&text.replace('\t', "    "))).unwrap_or_default();
+        let shown = format!("{:>10} {:>10} {:>6}: {source}", or_dot(line.flat), or_dot(line.cum), line.line);
+        let _ = writeln!(text, "{}", shown.trim_end());
+    }
+    text
+}
