@@ -8,7 +8,7 @@ use leakscope_heap::profile::{Profile, read};
 
 const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../agents/python");
 
-const SHOP: &str = r#"
+const SHOP: &str = r"
 import os
 import sys
 import leakscope_heap
@@ -30,9 +30,10 @@ def main(captures):
         leakscope_heap.write(capture, stacks_max=20, requests_total=len(HELD))
 
 main(sys.argv[1:])
-"#;
+";
 
 /// Runs a program in a folder of its own; none where there is no such Python or it lacks a module.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn run(folder: &Path, program: &str, arguments: &[&str], module: &str) -> Option<()> {
     let script = folder.join("shop.py");
     std::fs::write(&script, program).unwrap();
