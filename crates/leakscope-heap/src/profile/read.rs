@@ -11,6 +11,7 @@ mod legacy;
 mod lines;
 mod maps;
 mod memray_stats;
+mod otlp;
 mod pprof;
 mod protobuf;
 mod python;

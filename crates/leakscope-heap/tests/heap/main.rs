@@ -8,6 +8,7 @@
 mod bad_v8;
 mod hprof;
 mod jfr;
+mod pprof;
 mod python;
 mod redact;
 mod small_profiles;

@@ -7,6 +7,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+use super::otlp;
 use super::protobuf::{Broken, Field, Message, Value};
 use crate::error::HeapError;
 use crate::format::Format;
@@ -20,8 +21,13 @@ const LOOKED_AT_FIELDS: usize = 32;
 /// Largest number of a field that a later version of pprof may add.
 const LATER_FIELD_MAX: u64 = 100;
 
-/// Whether `bytes` begin with fields of a profile, each on the wire as it must be.
+/// Whether these are a profile, by itself or as the payload of one of OpenTelemetry.
 pub(super) fn knows(bytes: &[u8]) -> bool {
+    is_plain(bytes) || otlp::knows(bytes)
+}
+
+/// Whether `bytes` begin with fields of a profile, each on the wire as it must be.
+fn is_plain(bytes: &[u8]) -> bool {
     let mut message = Message::of(bytes);
     for n_before in 0..LOOKED_AT_FIELDS {
         match message.next() {
@@ -67,12 +73,20 @@ fn is_later(field: Field<'_>, known: u64) -> bool {
     (known + 1..=LATER_FIELD_MAX).contains(&field.number)
 }
 
-/// Reads a profile.
+/// Reads a profile, by itself or as the payload of one of OpenTelemetry.
+///
+/// # Errors
+/// [`HeapError`], with the field and its index.
+pub(super) fn read(bytes: &[u8]) -> Result<Profile, HeapError> {
+    if !is_plain(bytes) && otlp::knows(bytes) { otlp::read(bytes) } else { read_plain(bytes) }
+}
+
+/// Reads a profile by itself.
 ///
 /// # Errors
 /// [`HeapError`], with the field and its index. One that is cut off is refused: its texts come last, so that what is there has
 /// no names.
-pub(super) fn read(bytes: &[u8]) -> Result<Profile, HeapError> {
+pub(super) fn read_plain(bytes: &[u8]) -> Result<Profile, HeapError> {
     let survey = Survey::of(bytes)?;
     let mut reading = Reading::of(survey, bytes.len());
     let mut message = Message::of(bytes);

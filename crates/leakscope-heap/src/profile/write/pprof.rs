@@ -1,5 +1,8 @@
 //! A profile as pprof's `profile.proto`, with all that pprof can say of it.
 
+#[cfg(test)]
+mod tests;
+
 use super::protobuf::Fields;
 use crate::profile::model::{Label, LabelValue, Line, Mapping, Profile, Text, ValueType};
 use crate::profile::proto::{function, label, line, location, mapping, profile, sample, value_type};

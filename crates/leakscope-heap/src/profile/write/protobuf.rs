@@ -2,7 +2,7 @@
 
 /// Fields of one message, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     bytes: Vec<u8>,
     /// Room for packed numbers, whose length comes before them.
     packed: Vec<u8>,
@@ -10,7 +10,7 @@ pub(super) struct Fields {
 
 impl Fields {
     /// A number; left out when it is 0, which is what a reader takes it for then.
-    pub(super) fn number(&mut self, field: u64, number: u64) {
+    pub(crate) fn number(&mut self, field: u64, number: u64) {
         if number != 0 {
             put(&mut self.bytes, field << 3);
             put(&mut self.bytes, number);
@@ -18,7 +18,7 @@ impl Fields {
     }
 
     /// Numbers of a repeated field.
-    pub(super) fn numbers(&mut self, field: u64, numbers: impl Iterator<Item = u64>) {
+    pub(crate) fn numbers(&mut self, field: u64, numbers: impl Iterator<Item = u64>) {
         self.packed.clear();
         for number in numbers {
             put(&mut self.packed, number);
@@ -31,19 +31,19 @@ impl Fields {
     }
 
     /// A text.
-    pub(super) fn bytes(&mut self, field: u64, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, field: u64, bytes: &[u8]) {
         put(&mut self.bytes, (field << 3) | 2);
         put(&mut self.bytes, bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Takes the fields of `message`, and empties it for the next.
-    pub(super) fn message(&mut self, field: u64, message: &mut Self) {
+    pub(crate) fn message(&mut self, field: u64, message: &mut Self) {
         self.bytes(field, &message.bytes);
         message.bytes.clear();
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes
     }
 }
