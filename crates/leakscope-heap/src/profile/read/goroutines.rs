@@ -17,6 +17,7 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
+use super::legacy::go::labels as quoted_labels;
 use super::lines::{digits, first, invalid, numbered};
 use crate::error::HeapError;
 use crate::format::Format;
@@ -266,7 +267,7 @@ impl<'a> State<'a> {
             }
         }
         let own = own.strip_prefix(b" labels:").and_then(|own| std::str::from_utf8(own).ok()).unwrap_or_default();
-        for (key, value) in own_labels(own) {
+        for (key, value) in quoted_labels(own) {
             labels.push(text_label(builder, &key, &value));
         }
         labels
@@ -279,13 +280,6 @@ fn text_label(builder: &mut Builder, key: &str, value: &str) -> Label {
 
 fn is_word_of_crash(word: &[u8]) -> bool {
     word.is_empty() || [&b"gp="[..], b"m=", b"mp="].iter().any(|key| word.starts_with(key))
-}
-
-/// Labels as Go quotes them: `{"endpoint": "/work", "user": "a\"b"}`. What is not so is left out.
-fn own_labels(quoted: &str) -> Vec<(String, String)> {
-    // Go's quoting of what can be printed is that of JSON; where it is not (`\x00`), the labels are left out.
-    let labels = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(quoted).unwrap_or_default();
-    labels.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect()
 }
 
 /// The function of a frame without its arguments, as profiles name it: `main.(*shop).reserve(0xc0, {0x1, 0x2})`.

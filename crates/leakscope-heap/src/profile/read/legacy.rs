@@ -10,7 +10,7 @@
 //! Source: `legacy_profile.go` of google/pprof, `printStackRecord` of Go's `runtime/pprof`. Go's comments, which pprof passes over,
 //! give names and labels.
 
-mod go;
+pub(super) mod go;
 #[cfg(test)]
 mod tests;
 mod uninteresting;

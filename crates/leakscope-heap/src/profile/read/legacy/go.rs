@@ -53,14 +53,15 @@ fn frame(line: &[u8]) -> Option<Frame<'_>> {
     Some(Frame { address, function, file, line: digits(line.as_bytes())? })
 }
 
-/// `{"plan":"free", "tenant":"blue"}`, as far as it is written so.
-fn labels(text: &str) -> Vec<(String, String)> {
+/// `{"plan":"free", "tenant": "blue"}`, as far as it is written so.
+pub(in crate::profile::read) fn labels(text: &str) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     let mut chars = text.trim().chars().peekable();
     while matches!(chars.next(), Some('{' | ',')) {
         while chars.next_if_eq(&' ').is_some() {}
         let pair = quoted(&mut chars).and_then(|key| {
             chars.next_if_eq(&':')?;
+            while chars.next_if_eq(&' ').is_some() {}
             Some((key, quoted(&mut chars)?))
         });
         let Some(pair) = pair else { break };
@@ -108,7 +109,8 @@ mod tests {
 
     #[test]
     fn labels_are_read_as_go_quotes_them() {
-        let cases: [(&str, &[(&str, &str)]); 6] = [
+        let cases: [(&str, &[(&str, &str)]); 7] = [
+            (r#"{"endpoint": "/put", "user": "a"}"#, &[("endpoint", "/put"), ("user", "a")]),
             (r#" {"plan":"free", "tenant":"blue \"x\""}"#, &[("plan", "free"), ("tenant", "blue \"x\"")]),
             (r#"{"a":"\n\x01\u00e9\U0001f600\xff"}"#, &[("a", "\n\x01é😀\u{fffd}")]),
             ("{}", &[]),
