@@ -362,7 +362,7 @@ created by main.main
             ("runnable (scan)", "state=runnable"),
             (
                 "sync.Mutex.Lock, 1 minutes labels:{\"path\": \"/a, b\", \"n\": \"\\\"1\\\"\"}",
-                "state=sync.Mutex.Lock, wait=1 minutes, n=\"1\", path=/a, b",
+                "state=sync.Mutex.Lock, wait=1 minutes, path=/a, b, n=\"1\"",
             ),
             ("select labels:{\"a\": \"\\x00\"}", "state=select"),
         ];
