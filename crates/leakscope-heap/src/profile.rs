@@ -17,6 +17,7 @@ mod inlined;
 mod listing;
 mod model;
 mod nodes;
+mod objects;
 mod origin;
 mod proto;
 mod read;

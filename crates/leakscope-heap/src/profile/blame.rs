@@ -11,17 +11,14 @@ use super::origin::Origin;
 
 /// Part of the growth that must go one way for the other ways not to matter.
 const MAIN_SHARE: f64 = 0.9;
-/// Part of what grows below which what stands still beside it is not seen, where everything is counted.
-const SIDE_SHARE_MIN: f64 = 0.002;
+/// Part of what grows below which what stands still beside it is not seen: it may be a part of the leak that chance drew oddly, or what
+/// a function asked for before the compiler inlined it into its caller, which asks for it from then on.
+const SIDE_SHARE_MIN: f64 = 0.02;
 /// Bytes, or things where no bytes are known, below which it is not seen either.
 const SIDE_MIN: f64 = 4096.0;
 const SIDE_COUNT_MIN: f64 = 2.0;
-/// What stands still must be so many standard errors of sampling above nothing, and such a part of what grows: less of it may be a part
-/// of the leak that chance drew oddly, and objects that live on are drawn once for all captures.
+/// Standard errors of sampling that what stands still must be above nothing.
 const SIDE_ERRORS_MIN: f64 = 2.0;
-const SIDE_SAMPLED_SHARE_MIN: f64 = 0.03;
-/// So many standard errors are enough without that.
-const SIDE_ERRORS_SURE: f64 = 4.0;
 /// Where what is kept of all that was ever allocated is less than this part of what the innermost function keeps, there is garbage beside.
 const KEPT_SHARE_MIN: f64 = 0.5;
 /// Things that a second place of allocation must have more for growth to part there.
@@ -265,14 +262,9 @@ impl<'t> Tree<'t> {
     fn stands_still(&self, side: &[Look], leak: &[Look]) -> bool {
         let weight = |look: &Look| self.scale.weight(look).max(0.0);
         let (Some(last), Some(leaked)) = (side.last(), leak.last()) else { return false };
-        let least = if self.scale.is_sampled {
-            let error = last.variance.sqrt();
-            (SIDE_ERRORS_MIN * error)
-                .max(weight(leaked) * SIDE_SAMPLED_SHARE_MIN)
-                .min(SIDE_ERRORS_SURE * error.max(self.scale.period))
-        } else {
-            (weight(leaked) * SIDE_SHARE_MIN).max(if self.scale.by_count { SIDE_COUNT_MIN } else { SIDE_MIN })
-        };
+        let floor = if self.scale.by_count { SIDE_COUNT_MIN } else { SIDE_MIN };
+        let noise = if self.scale.is_sampled { SIDE_ERRORS_MIN * last.variance.sqrt() } else { 0.0 };
+        let least = (weight(leaked) * SIDE_SHARE_MIN).max(floor).max(noise);
         if weight(last) <= least {
             return false;
         }

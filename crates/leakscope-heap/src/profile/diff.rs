@@ -4,8 +4,8 @@ use super::blame::Tree;
 use super::columns::{Columns, Meaning};
 use super::growth::{Capture, Scale, Stacks};
 use super::model::Profile;
-use super::origin::Runtime;
-use super::suspects::Context;
+use super::origin::{Origin, Runtime};
+use super::suspects::{Context, suspects};
 use super::tell::{Story, warnings_of};
 use super::{types, waits};
 use crate::findings::Finding;
@@ -79,6 +79,10 @@ const SHARE_MIN: f64 = 0.01;
 /// Things below which growth is no suspect's where no bytes are known.
 const GROWTH_COUNT_MIN: f64 = 10.0;
 const SHARE_COUNT_MIN: f64 = 0.05;
+/// Likewise for growth of libraries and of the runtime without any function of the program's own.
+const SHARE_FOREIGN_MIN: f64 = 0.05;
+/// Part of resident memory that its growth must be to be told beside what the interpreter knows of.
+const RSS_GROWTH_MIN: f64 = 0.1;
 /// Suspects that are told.
 const FINDINGS_MAX: usize = 50;
 const NANOS_PER_HOUR: f64 = 3.6e12;
@@ -149,15 +153,22 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
     };
     let scale = Scale::new(&stacks.captures, between.exposures.clone(), growth_min);
     let growth = scale.weight(&last) - scale.weight(&first);
-    let story =
-        Story { stacks: &stacks, scale: &scale, meaning, growth, hours: between.hours, requests: between.requests };
+    let story = Story {
+        stacks: &stacks,
+        scale: &scale,
+        meaning,
+        growth,
+        hours: between.hours,
+        requests: between.requests,
+        own: context.own.as_ref(),
+    };
     let mut findings = match shape {
         Shape::Types => types::grown(&story),
         Shape::Goroutines => waits::grown(&story),
-        Shape::Stacks | Shape::Objects => {
-            Tree::of(&stacks, &scale).sites().iter().map(|site| story.of_site(site)).collect()
-        }
+        Shape::Objects => suspects(profiles[profiles.len() - 1], context, FINDINGS_MAX),
+        Shape::Stacks => stacks_grown(&story, scale.weight(&last)),
     };
+    warnings.extend(native_growth(profiles));
     rank(&mut findings);
     let totals = stacks.captures.iter().zip(&total).map(|(capture, look)| ProfileTotals {
         format: capture.profile.format,
@@ -173,6 +184,42 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
         growth_count: last.count.saturating_sub(first.count),
         findings,
         warnings,
+    })
+}
+
+/// Growth by the function that it is blamed on. Of stacks without an own frame only what matters much is told.
+fn stacks_grown(story: &Story<'_>, held: f64) -> Vec<Finding> {
+    let mut sites = Tree::of(story.stacks, story.scale).sites();
+    sites.retain(|site| {
+        let is_own = story.stacks.frames[site.frame as usize].origin == Origin::Own;
+        is_own || story.scale.trend(&site.looks).growth >= SHARE_FOREIGN_MIN * held
+    });
+    sites.iter().map(|site| story.of_site(site)).collect()
+}
+
+/// Says that resident memory grew without what the interpreter knows of, where the captures have both.
+fn native_growth(profiles: &[&Profile]) -> Option<String> {
+    let rss = |profile: &&Profile| {
+        let mut comments = profile.header.comments.iter().map(|comment| profile.text(*comment));
+        comments.find_map(|comment| comment.strip_prefix("rss_bytes: ")?.parse::<i64>().ok())
+    };
+    let all: Vec<i64> = profiles.iter().map(rss).collect::<Option<_>>()?;
+    let traced = |profile: &Profile| {
+        let column = Columns::of(profile)?.bytes?;
+        Some((0..profile.n_samples()).fold(0_i64, |sum, sample| sum.saturating_add(profile.values(sample)[column])))
+    };
+    let known = traced(profiles.last()?)?.saturating_sub(traced(profiles.first()?)?);
+    let grown = all.last()?.saturating_sub(*all.first()?);
+    let is_native = all.windows(2).all(|pair| pair[1] > pair[0])
+        && grown as f64 >= RSS_GROWTH_MIN * *all.last()? as f64
+        && (known as f64) < 0.5 * grown as f64;
+    is_native.then(|| {
+        format!(
+            "resident memory grew by {} and what the interpreter allocated by {}: the rest is native, of an extension or of \
+             fragmentation, and needs a native heap profile",
+            leakscope_model::Bytes(grown.unsigned_abs()),
+            leakscope_model::Bytes(known.max(0).unsigned_abs())
+        )
     })
 }
 

@@ -322,3 +322,6 @@ impl Names<'_> {
         Label { key, value }
     }
 }
+
+#[cfg(test)]
+mod tests;

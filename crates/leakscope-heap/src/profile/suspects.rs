@@ -10,7 +10,7 @@ use super::growth::{Capture, Scale, Stacks};
 use super::model::Profile;
 use super::origin::Origin;
 use super::tell::{Story, identity, place, stack_of};
-use super::{types, waits};
+use super::{objects, types, waits};
 use crate::findings::Finding;
 
 /// What is known beside the profiles.
@@ -37,12 +37,24 @@ pub fn suspects(profile: &Profile, context: &Context, max: usize) -> Vec<Finding
     let stacks = Stacks::of(vec![capture], context.own.as_ref());
     let scale = Scale::new(&stacks.captures, Vec::new(), 0.0);
     let growth = stacks.total().first().map_or(0.0, |look| scale.weight(look));
-    let story = Story { stacks: &stacks, scale: &scale, meaning, growth, hours: None, requests: None };
+    let story = Story {
+        stacks: &stacks,
+        scale: &scale,
+        meaning,
+        growth,
+        hours: None,
+        requests: None,
+        own: context.own.as_ref(),
+    };
     let mut findings = match shape {
         Shape::Types => types::held(&story),
         Shape::Goroutines => waits::held(&story),
-        Shape::Stacks | Shape::Objects => large(&story),
+        Shape::Objects => objects::held(&story),
+        Shape::Stacks => Vec::new(),
     };
+    if findings.is_empty() && matches!(shape, Shape::Stacks | Shape::Objects) {
+        findings = large(&story);
+    }
     findings.sort_by(|a, b| b.suspect.confidence.total_cmp(&a.suspect.confidence));
     findings.truncate(max);
     findings

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::hash::Hasher;
 
 use leakscope_model::{Bytes, Frame, Location, Suspect};
+use regex::Regex;
 use rustc_hash::FxHasher;
 
 use super::blame::Site;
@@ -33,6 +34,8 @@ pub(crate) struct Story<'s> {
     pub(crate) growth: f64,
     pub(crate) hours: Option<f64>,
     pub(crate) requests: Option<f64>,
+    /// What the user calls his own.
+    pub(crate) own: Option<&'s Regex>,
 }
 
 impl Story<'_> {

@@ -1,8 +1,11 @@
 //! What grew, over profiles that are made here: leaks, healthy services, noise of sampling, and what cannot be compared.
 
+use leakscope_model::PathStep;
+
 use super::*;
 use crate::profile::builder::Builder;
 use crate::profile::growth;
+use crate::profile::model::{Label, LabelValue, Text};
 use crate::profile::suspects;
 use crate::profile::testing::profile;
 
@@ -290,5 +293,124 @@ fn the_error_of_sampling_is_that_of_a_simulation() {
         let told = draws.iter().map(|(_, variance)| variance).sum::<f64>() / f64::from(runs);
         let (spread, told) = (spread.sqrt(), told.sqrt());
         assert!((told - spread).abs() <= 0.07 * spread + 20e3, "{size}: told {told}, seen {spread}");
+    }
+}
+
+#[test]
+fn recordings_of_old_objects_name_the_holder_where_they_accumulate() {
+    let step = |name: &str, edge: &str, id: u64| PathStep { name: name.to_owned(), edge: edge.to_owned(), id };
+    let recording = |heap_of: fn(i64) -> i64| {
+        let mut builder = Builder::new(Format::Jfr, 0);
+        builder.sample_type("objects", "count");
+        builder.sample_type("bytes", "bytes");
+        let stack =
+            [builder.frame("java.util.Arrays.copyOf", "", 0, 0), builder.frame("Shop.remember", "Shop.java", 7, 0)];
+        let (age, heap) = (builder.text("age"), builder.text("heap"));
+        let number = |key, value| Label { key, value: LabelValue::Number { value, unit: Text::default() } };
+        for at in 0..60 {
+            let labels = [number(age, (60 - at) * 1_000_000_000), number(heap, heap_of(at))];
+            builder.sample(&stack, &[1, 1024], &labels);
+            builder.path(vec![
+                step("Service$AuditTrail", "ENTRIES", 1),
+                step("java.util.ArrayList", "elementData", 2),
+                step("java.lang.Object[]", &format!("[{at}]"), 3),
+                step("Service$AuditTrail$AuditEntry", "document", 100 + at as u64),
+                step("byte[]", "", 1000 + at as u64),
+            ]);
+        }
+        builder.finish()
+    };
+    let cases: [(&str, fn(i64) -> i64, bool); 2] =
+        [("a heap that grows", |at| 10_000 + at * 1000, true), ("a heap that stays", |_| 10_000, false)];
+    for (case, heap_of, is_leak) in cases {
+        let found = suspects(&recording(heap_of), &Context::default(), 10);
+        assert_eq!(found.len(), 1, "{case}");
+        let suspect = &found[0].suspect;
+        assert_eq!((suspect.name.as_str(), suspect.count, suspect.path.len()), ("Service$AuditTrail.ENTRIES", 60, 5));
+        assert_eq!(suspect.location.as_ref().map(|place| place.line), Some(7), "{case}");
+        assert_eq!(suspect.confidence >= 0.5, is_leak, "{case}: {}", suspect.confidence);
+    }
+}
+
+#[test]
+fn goroutines_that_the_runtime_calls_leaked_are_a_proof() {
+    let leaked = profile(&[("goroutineleak", "count")], &[("main.reserve;runtime.chanrecv1;runtime.gopark", &[3])]);
+    let found = suspects(&leaked, &Context::default(), 10);
+    assert_eq!(found[0].suspect.title, "goroutines wait for ever in `reserve` (chan receive)");
+    assert!(found[0].suspect.confidence > 0.9);
+    let alive = profile(&[("goroutine", "count")], &[("main.reserve;runtime.chanrecv1;runtime.gopark", &[300])]);
+    let found = suspects(&alive, &Context::default(), 10);
+    assert!(found[0].suspect.confidence < 0.5, "many that wait are a pool, or a leak");
+}
+
+#[test]
+fn goroutines_that_become_more_are_told_by_where_they_wait() {
+    let at = |n: i64| {
+        let columns = [("goroutine", "count")];
+        profile(
+            &columns,
+            &[
+                ("main.reserve;runtime.chanrecv1;runtime.gopark", &[n]),
+                ("net/http.serve;runtime.gopark", &[40 - n % 7]),
+            ],
+        )
+    };
+    let profiles = [at(100), at(300), at(500)];
+    let expected = "goroutines wait for ever in `reserve` (chan receive)";
+    assert_eq!(said(&profiles), [("main.reserve".to_owned(), expected.to_owned(), 9)]);
+}
+
+#[test]
+fn types_are_told_by_the_programs_own_with_what_they_hold() {
+    let at = |n: i64| {
+        let mut builder = Builder::new(Format::ClassHistogram, 0);
+        builder.sample_type("objects", "count");
+        builder.sample_type("bytes", "bytes");
+        let rows = [
+            ("byte[]", 5000 + 64 * n, 5_000_000 + 65_536 * n),
+            ("java.lang.String", 4000 + 64 * n, 96_000 + 1536 * n),
+            ("com.acme.Shop$AuditEntry", n, 24 * n),
+            ("com.acme.Shop$Session", 80 + n % 3, 2000),
+            ("java.util.HashMap$Node", 3000, 96_000),
+        ];
+        for (name, count, bytes) in rows {
+            let location = builder.frame(name, "", 0, 0);
+            builder.sample(&[location], &[count, bytes], &[]);
+        }
+        builder.finish()
+    };
+    let found = compared(&[at(100), at(300), at(500)]);
+    let told: Vec<(&str, u64, u64)> = found
+        .findings
+        .iter()
+        .map(|finding| (finding.suspect.title.as_str(), finding.suspect.count, finding.suspect.bytes))
+        .collect();
+    assert_eq!(told, [("`Shop$AuditEntry` accumulates", 400, 400 * (65_536 + 1536 + 24))]);
+    assert!(found.findings[0].suspect.confidence > 0.8);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_of_samples_changes_nothing(seed in 0_u64..1000, n in 2_usize..40) {
+        let mut dice = Dice(seed);
+        let rows: Vec<(String, [i64; 3])> = (0..n)
+            .map(|index| {
+                let stack = format!("main.main;main.f{};main.g{index}", index % 5);
+                let start = (dice.next() * 1e4) as i64 + index as i64;
+                let step = (dice.next() * 1e4) as i64 * i64::from(index % 3 == 0);
+                (stack, [start, start + step, start + 2 * step])
+            })
+            .collect();
+        let all = |rows: &[(String, [i64; 3])]| {
+            let stacks: Vec<(&str, &[i64])> = rows.iter().map(|(stack, counts)| (stack.as_str(), &counts[..])).collect();
+            said(&captures(&stacks))
+        };
+        let mut turned = rows.clone();
+        turned.reverse();
+        proptest::prop_assert_eq!(all(&rows), all(&turned));
+        let steady: Vec<(String, [i64; 3])> = rows.iter().map(|(stack, counts)| (stack.clone(), [counts[0]; 3])).collect();
+        proptest::prop_assert_eq!(all(&steady), vec![]);
     }
 }
