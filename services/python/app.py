@@ -561,7 +561,12 @@ def heap_profile(status):
     sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "agents" / "python"))
     import leakscope_heap
 
-    return lambda: leakscope_heap.snapshot(requests_total=status.memory()["requests_total"])
+    def snapshot():
+        document = leakscope_heap.snapshot(requests_total=status.memory()["requests_total"])
+        # As the snippet writes it: Flask would sort the keys.
+        return flask.Response(json.dumps(document), mimetype="application/json")
+
+    return snapshot
 
 
 # ---- the server -----------------------------------------------------------------------------------------------------

@@ -91,6 +91,13 @@ const EXCEPTIONS: &[(Evidence, &str, Expected)] = &[
         },
     ),
     (
+        Evidence::Jfr,
+        "native-buffer",
+        Expected::Nobody {
+            why: "old objects are sampled by the bytes that they take of the heap, and the buffers lie outside of it",
+        },
+    ),
+    (
         Evidence::ClassHistogram,
         "threadlocal",
         Expected::Less {
@@ -115,17 +122,21 @@ pub(super) const CASES: &[Case] = &[
     case(Runtime::Node, "unbounded-cache", "rememberRecommendation", &["function rememberRecommendation("]),
     case(Runtime::Node, "listener", "subscribeToInventory", &["function subscribeToInventory("]),
     case(Runtime::Node, "timer-closure", "pollOrderForever", &["function pollOrderForever("]),
-    // V8 names a method without its class.
-    case(Runtime::Node, "session-map", "SessionStore|open", &["class SessionStore {"]),
+    // V8 names a method without its class; the function before it belongs to the leak, as in the other services.
+    case(Runtime::Node, "session-map", "SessionStore|open", &["class SessionStore {", "function openSession("]),
     case(Runtime::Node, "promise", "awaitReservation", &["async function awaitReservation("]),
     case(Runtime::Node, "native-buffer", "keepThumbnail", &["function keepThumbnail("]),
     case(Runtime::Node, "descriptor", "openConnection", &["function openConnection("]),
     case(Runtime::Node, "tiny-objects", "TinyClick|chainClicks", &["class TinyClick {", "function chainClicks("]),
     healthy(Runtime::Python),
     case(Runtime::Python, "module-list", "append_audit_trail", &["def append_audit_trail("]),
-    case(Runtime::Python, "unbounded-cache", "recommendations_for", &["def recommendations_for("]),
-    // Python 3.10 and earlier name a method without its class.
-    case(Runtime::Python, "session-map", "SessionStore|open", &["class SessionStore:"]),
+    case(
+        Runtime::Python,
+        "unbounded-cache",
+        "recommendations_for",
+        &["def recommendations_for(", "def remember_recommendation("],
+    ),
+    case(Runtime::Python, "session-map", "SessionStore", &["class SessionStore:", "def open_session("]),
     case(Runtime::Python, "listener", "subscribe_to_inventory", &["def subscribe_to_inventory("]),
     case(Runtime::Python, "native-buffer", "decode_thumbnail_natively", &["def decode_thumbnail_natively("]),
     case(Runtime::Python, "descriptor", "open_connection", &["def open_connection("]),
@@ -145,7 +156,7 @@ pub(super) const CASES: &[Case] = &[
         &["func reserveOrder(", "func waitForReservation("],
     ),
     case(Runtime::Go, "unbounded-cache", "rememberRecommendation", &["func rememberRecommendation("]),
-    case(Runtime::Go, "session-map", "(*sessionStore).open", &["func (s *sessionStore) open("]),
+    case(Runtime::Go, "session-map", "(*sessionStore).open", &["func (s *sessionStore) open(", "func openSession("]),
     // The one makes what the timers of the other hold.
     case(
         Runtime::Go,
@@ -169,7 +180,7 @@ pub(super) const CASES: &[Case] = &[
     healthy(Runtime::Rust),
     case(Runtime::Rust, "unbounded-cache", "remember_recommendation", &["fn remember_recommendation("]),
     // Debug information names what was inlined without its type.
-    case(Runtime::Rust, "session-map", "SessionStore|open", &["impl SessionStore {"]),
+    case(Runtime::Rust, "session-map", "SessionStore|open", &["impl SessionStore {", "fn open_session("]),
     // The one makes the order and starts the task, the other is the task.
     case(
         Runtime::Rust,
