@@ -46,8 +46,8 @@ impl Shape {
 
 /// Lines of a function from which it calls.
 const LINES_EACH: u64 = 2;
-/// Functions that each function of a graph calls, some more often than others: of ten calls seven, two and one.
-const CALLEES: [u64; 10] = [0, 0, 0, 0, 0, 0, 0, 1, 1, 2];
+/// Functions that each function of a graph calls, one as often as another.
+const N_CALLEES: u64 = 4;
 /// In the later profile of two, what one of so many functions allocated itself is three times as much.
 const GROWS_EVERY: u64 = 50;
 /// Sizes of what is allocated, in bytes.
@@ -124,10 +124,7 @@ fn walk(shape: Shape, dice: &mut Dice, stack: &mut Vec<u64>) {
         let chance = dice.whole();
         stack.push(function * LINES_EACH + (chance >> 32) % LINES_EACH + 1);
         function = match shape {
-            Shape::Shared => {
-                let nth = CALLEES[(chance % CALLEES.len() as u64) as usize];
-                Dice::new(function * 8 + nth).whole() % shape.n_functions()
-            }
+            Shape::Shared => Dice::new(function * N_CALLEES + chance % N_CALLEES).whole() % shape.n_functions(),
             Shape::Random => chance % shape.n_functions(),
         };
     }
