@@ -48,6 +48,7 @@ pub(crate) struct Tree<'t> {
     allocated: Vec<i64>,
     /// The node of each row of `stacks`.
     node_of: Vec<u32>,
+    is_flat: bool,
 }
 
 /// What grows, and whom it is blamed on.
@@ -66,9 +67,22 @@ pub(crate) struct Site {
 }
 
 const ROOT: u32 = 0;
+/// Part of the growth that matters from which on a single row does.
+const ROW_SHARE_MIN: f64 = 0.01;
 
 impl<'t> Tree<'t> {
+    /// The tree of all that grows. Rows that matter are in it with all their functions, those that do not with the first that is new:
+    /// they are many, and count only as what is beside.
     pub(crate) fn of(stacks: &'t Stacks<'t>, scale: &'t Scale) -> Self {
+        Self::build(stacks, scale, false)
+    }
+
+    /// The innermost own function of each row alone.
+    pub(crate) fn flat(stacks: &'t Stacks<'t>, scale: &'t Scale) -> Self {
+        Self::build(stacks, scale, true)
+    }
+
+    fn build(stacks: &'t Stacks<'t>, scale: &'t Scale, is_flat: bool) -> Self {
         let root = Node { parent: ROOT, frame: u32::MAX, children: Vec::new() };
         let n = stacks.captures.len();
         let mut tree = Self {
@@ -78,16 +92,18 @@ impl<'t> Tree<'t> {
             allocated: Vec::new(),
             all: Vec::new(),
             own: vec![Look::default(); n],
-            node_of: Vec::new(),
+            node_of: vec![ROOT; stacks.n_rows()],
+            is_flat,
         };
         let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
-        let mut frames = Vec::new();
-        for row in 0..stacks.n_rows() {
-            frames.clear();
-            frames.extend(stacks.frames_of(row));
-            let node = tree.place(&mut known, &frames);
-            tree.node_of.push(node);
-            add(&mut tree.own[node as usize * n..][..n], stacks.looks(row));
+        let matters = |row: usize| weight_gained(scale, stacks.looks(row)) >= scale.growth_min * ROW_SHARE_MIN;
+        // ORDER: rows that matter first, so that the others find their functions.
+        for is_whole in [true, false] {
+            for row in (0..stacks.n_rows()).filter(|row| matters(*row) == is_whole) {
+                let node = tree.place(&mut known, &tree.own_path(row), is_whole);
+                tree.node_of[row] = node;
+                add(&mut tree.own[node as usize * n..][..n], stacks.looks(row));
+            }
         }
         tree.all.clone_from(&tree.own);
         // Those that are called stand behind those that call.
@@ -115,15 +131,23 @@ impl<'t> Tree<'t> {
         allocated
     }
 
-    /// The node of a stack, leaf first.
-    fn place(&mut self, known: &mut FxHashMap<(u32, u32), u32>, stack: &[u32]) -> u32 {
+    /// Own functions of a row from the root down, the innermost alone in a flat tree.
+    fn own_path(&self, row: usize) -> Vec<u32> {
         let is_own = |frame: &u32| self.stacks.frames[*frame as usize].origin == Origin::Own;
-        let mut at = ROOT;
-        let mut path: Vec<u32> = stack.iter().rev().copied().filter(is_own).collect();
+        let limit = if self.is_flat { 1 } else { usize::MAX };
+        let mut path: Vec<u32> = self.stacks.frames_of(row).filter(is_own).take(limit).collect();
         if path.is_empty() {
-            path.extend(self.stand_in(stack));
+            let stack: Vec<u32> = self.stacks.frames_of(row).collect();
+            path.extend(self.stand_in(&stack));
         }
-        for frame in path {
+        path.reverse();
+        path
+    }
+
+    /// The node of a path; unless it is to be there as a whole, of its beginning until the first function that is new.
+    fn place(&mut self, known: &mut FxHashMap<(u32, u32), u32>, path: &[u32], is_whole: bool) -> u32 {
+        let mut at = ROOT;
+        for &frame in path {
             if let Some(before) = self.above(at, frame) {
                 // A recursion is one function, however deep it went.
                 at = before;
@@ -137,6 +161,9 @@ impl<'t> Tree<'t> {
                 self.own.resize(self.own.len() + self.stacks.captures.len(), Look::default());
             }
             at = node;
+            if node == next && !is_whole {
+                break;
+            }
         }
         at
     }
@@ -176,8 +203,7 @@ impl<'t> Tree<'t> {
     }
 
     fn growth(&self, looks: &[Look]) -> f64 {
-        let weight = |look: Option<&Look>| look.map_or(0.0, |look| self.scale.weight(look));
-        weight(looks.last()) - weight(looks.first())
+        weight_gained(self.scale, looks)
     }
 
     /// What grew, each part of it once, with the function that it is blamed on.
@@ -415,7 +441,17 @@ impl<'t> Tree<'t> {
 
     /// Functions from the top of a site's leak down to `node`.
     fn chain(&self, site: &Site, node: u32, tops: &[u32]) -> Vec<u32> {
-        let mut chain = Vec::new();
+        let mut chain: Vec<u32> = Vec::new();
+        if self.is_flat {
+            let is_own = |frame: &u32| self.stacks.frames[*frame as usize].origin == Origin::Own;
+            for frame in self.stacks.frames_of(site.row).filter(is_own) {
+                if !chain.contains(&frame) {
+                    chain.push(frame);
+                }
+            }
+            chain.reverse();
+            return chain;
+        }
         let mut at = node;
         while at != ROOT {
             chain.push(self.nodes[at as usize].frame);
@@ -431,6 +467,11 @@ impl<'t> Tree<'t> {
 
 /// The highest node that holds nothing else, the node that is blamed, what of the highest is meant, and whether the leak begins there.
 type Found = (u32, u32, Part, bool);
+
+fn weight_gained(scale: &Scale, looks: &[Look]) -> f64 {
+    let weight = |look: Option<&Look>| look.map_or(0.0, |look| scale.weight(look));
+    weight(looks.last()) - weight(looks.first())
+}
 
 /// What of a node a site has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

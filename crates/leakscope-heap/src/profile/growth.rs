@@ -329,7 +329,7 @@ pub(crate) struct Scale {
     /// The greatest period in bytes, 0 where nothing is sampled.
     pub(crate) period: f64,
     /// Growth below says nothing.
-    growth_min: f64,
+    pub(crate) growth_min: f64,
     /// What lies between one capture and the next: requests, else time, else one each.
     exposures: Vec<f64>,
 }

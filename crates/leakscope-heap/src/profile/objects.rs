@@ -16,6 +16,8 @@ use crate::story::short_class;
 const COUNT_MIN: usize = 8;
 /// Part of all samples that it must have.
 const SHARE_MIN: f64 = 0.05;
+/// Part of all samples from which on a heap that grows is laid to one holder.
+const MAIN_SHARE_MIN: f64 = 0.5;
 /// Part of the greatest age over which the ages of a leak's objects spread at least: those of one burst are alike.
 const SPREAD_MIN: f64 = 0.5;
 /// How much more the heap must hold after a collection, from the first third of the samples to the last.
@@ -99,7 +101,7 @@ impl Group {
             _ => 0.0,
         };
         // A cache that is full has as many old objects, and the heap keeps its size.
-        let confidence = match (grows, spread >= SPREAD_MIN) {
+        let confidence = match (grows && share >= MAIN_SHARE_MIN, spread >= SPREAD_MIN) {
             (true, true) => 0.5 + 0.4 * share,
             (true, false) | (false, true) => 0.1 + (DOUBTFUL - 0.1) * share,
             (false, false) => 0.1,

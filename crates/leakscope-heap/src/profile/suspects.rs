@@ -62,7 +62,7 @@ pub fn suspects(profile: &Profile, context: &Context, max: usize) -> Vec<Finding
 
 /// Own functions that asked for much of what is alive.
 fn large(story: &Story<'_>) -> Vec<Finding> {
-    let sites = Tree::of(story.stacks, story.scale).largest(story.growth * HELD_SHARE_MIN);
+    let sites = Tree::flat(story.stacks, story.scale).largest(story.growth * HELD_SHARE_MIN);
     sites.iter().map(|site| held(story, site)).collect()
 }
 

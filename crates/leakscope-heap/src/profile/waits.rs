@@ -37,7 +37,7 @@ pub(crate) fn grown(story: &Story<'_>) -> Vec<Finding> {
         finding.suspect.reason = format!("{}{}; {ADVICE}", story.reason(&grown, &site.looks), wait.said());
         finding
     };
-    Tree::of(story.stacks, story.scale).innermost().iter().map(tell).collect()
+    Tree::flat(story.stacks, story.scale).innermost().iter().map(tell).collect()
 }
 
 const ADVICE: &str = "find who should send, receive, close or cancel, and give the wait an end";
@@ -46,7 +46,7 @@ const ADVICE: &str = "find who should send, receive, close or cancel, and give t
 pub(crate) fn held(story: &Story<'_>) -> Vec<Finding> {
     let waits = Waits::of(story);
     let mut findings = Vec::new();
-    for site in Tree::of(story.stacks, story.scale).largest(1.0) {
+    for site in Tree::flat(story.stacks, story.scale).largest(1.0) {
         let wait = waits.at(&site);
         let origin = story.stacks.frames[site.frame as usize].origin;
         let count = site.looks.first().map_or(0, |look| look.count);
