@@ -14,6 +14,8 @@ const MAIN_SHARE: f64 = 0.9;
 /// Part of what grows below which what stands still beside it is not seen: it may be a part of the leak that chance drew oddly, or what
 /// a function asked for before the compiler inlined it into its caller, which asks for it from then on.
 const SIDE_SHARE_MIN: f64 = 0.02;
+/// Likewise where allocations are sampled.
+const SIDE_SAMPLED_SHARE_MIN: f64 = 0.03;
 /// Bytes, or things where no bytes are known, below which it is not seen either.
 const SIDE_MIN: f64 = 4096.0;
 const SIDE_COUNT_MIN: f64 = 2.0;
@@ -276,7 +278,9 @@ impl<'t> Tree<'t> {
             }
             let mut leak = self.all(node).to_vec();
             take(&mut leak, &side);
-            mixed[node as usize] = below || self.stands_still(&side, &leak);
+            // Where a compiler inlines a callee on the way, its growth stops as that of its caller begins: only both together grow evenly.
+            let is_handed_over = self.scale.trend(&leak).slows && !self.scale.trend(self.all(node)).slows;
+            mixed[node as usize] = below || !is_handed_over && self.stands_still(&side, &leak);
         }
         mixed
     }
@@ -290,7 +294,8 @@ impl<'t> Tree<'t> {
         let (Some(last), Some(leaked)) = (side.last(), leak.last()) else { return false };
         let floor = if self.scale.by_count { SIDE_COUNT_MIN } else { SIDE_MIN };
         let noise = if self.scale.is_sampled { SIDE_ERRORS_MIN * last.variance.sqrt() } else { 0.0 };
-        let least = (weight(leaked) * SIDE_SHARE_MIN).max(floor).max(noise);
+        let share = if self.scale.is_sampled { SIDE_SAMPLED_SHARE_MIN } else { SIDE_SHARE_MIN };
+        let least = (weight(leaked) * share).max(floor).max(noise);
         if weight(last) <= least {
             return false;
         }
