@@ -1,5 +1,6 @@
 //! Profiles on the command line: bytes to one profile, cut as asked, to text, JSON, a page, flame graphs and files for other tools.
 
+mod diff;
 mod export;
 mod flame;
 mod opened;
@@ -10,11 +11,12 @@ mod symbols;
 mod text;
 mod words;
 
+pub(crate) use diff::{Compared, diff_report, diff_text};
 pub(crate) use export::{Export, export};
 pub(crate) use opened::{OpenError, Opened, open};
 pub(crate) use options::Options;
 #[cfg(test)]
 pub(crate) use page::TEMPLATE;
-pub(crate) use page::analysis_html;
+pub(crate) use page::{analysis_html, diff_html};
 pub(crate) use report::{Extent, analysis, answers};
 pub(crate) use text::{Shown, analysis_text, answers_text};

@@ -12,6 +12,8 @@ use crate::heap::{self, Answer, Bytes, Extent, Format, Input, Questions, Shown, 
 use crate::output;
 use crate::profile::Options;
 
+pub(in crate::cmd) use profile::no_profile;
+
 const EXAMPLES: &str = "\
 Examples:
   leakscope analyze heap.heapsnapshot

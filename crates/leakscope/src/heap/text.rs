@@ -85,7 +85,9 @@ pub(crate) fn suspect(rank: usize, finding: &Finding, format: &str) -> String {
         let lead = if index == 0 { format!("{color}{icon}{} {rank:<2} ", style::RESET) } else { " ".repeat(5) };
         let _ = writeln!(text, "{lead}{}{line}{}", style::BOLD, style::RESET);
     }
-    let _ = writeln!(text, "     {}", facts(finding));
+    for line in wrapped(&facts(finding), WIDTH - 5) {
+        let _ = writeln!(text, "     {line}");
+    }
     for line in wrapped(&words::clean(&suspect.reason), WIDTH - 5) {
         let _ = writeln!(text, "     {line}");
     }

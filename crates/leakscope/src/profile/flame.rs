@@ -26,7 +26,8 @@ pub(crate) struct Picture {
     pub(crate) height: usize,
 }
 
-/// The joined stacks of one profile, or of two: then widths are the second's, red is what grew and blue what shrank.
+/// The joined stacks of one profile, or of two: then widths are the second's, red is what makes more by itself than in the
+/// first, blue what makes less.
 ///
 /// What is not above 0 is not drawn.
 ///

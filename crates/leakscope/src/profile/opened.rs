@@ -8,6 +8,7 @@ use leakscope_heap::{Format, HeapError};
 
 use super::options::Options;
 use super::symbols::Symbols;
+use super::words::{amount, change};
 use crate::exit::Failure;
 
 /// One profile, whole and as far as it is looked at.
@@ -18,6 +19,8 @@ pub(crate) struct Opened {
     filtered: Option<Profile>,
     /// The sample type that is ranked and drawn.
     pub(crate) column: usize,
+    /// Whether values are growth.
+    is_difference: bool,
 }
 
 /// Why there is no profile.
@@ -75,7 +78,26 @@ impl Opened {
         let column = column(&whole, options.sample_type.as_deref(), file)?;
         let filter = options.filter();
         let filtered = (!filter.is_empty()).then(|| filter.apply(&whole));
-        Ok(Self { whole, filtered, column })
+        Ok(Self { whole, filtered, column, is_difference: false })
+    }
+
+    /// What grew, of profiles that filters have cut already.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn difference(whole: Profile, options: &Options, file: &str) -> Result<Self, Failure> {
+        let column = column(&whole, options.sample_type.as_deref(), file)?;
+        Ok(Self { whole, filtered: None, column, is_difference: true })
+    }
+
+    /// `growth of ` before what values count, where they are growth.
+    pub(crate) fn growth_of(&self) -> &'static str {
+        if self.is_difference { "growth of " } else { "" }
+    }
+
+    /// A value as people read it, with its sign where it is growth.
+    pub(crate) fn shown(&self, value: i64) -> String {
+        if self.is_difference && value != 0 { change(value, self.unit()) } else { amount(value, self.unit()) }
     }
 
     /// What is looked at.

@@ -4,6 +4,7 @@ use leakscope_heap::profile::{self, CallTree, Order};
 use leakscope_wire as wire;
 use serde::Serialize;
 
+use super::diff::Compared;
 use super::flame;
 use super::opened::Opened;
 use super::options::Options;
@@ -77,6 +78,30 @@ pub(crate) fn analysis_html(
             suspects: &analysis.suspects,
             flame: flame(tree, opened.kind(), opened.unit()),
             warnings: &analysis.warnings,
+        },
+    )
+}
+
+/// The page of what grew. Its flame graph is drawn to the sizes of the last capture.
+pub(crate) fn diff_html(compared: &Compared, options: &Options, report: &wire::ProfileDiff) -> String {
+    let difference = &compared.difference;
+    let title = format!("growth of {}", difference.kind());
+    page::render(
+        TEMPLATE,
+        &Page {
+            title: words::clean(&compared.names.join(" → ")),
+            format: &report.format,
+            captures: &report.captures,
+            sample_types: &report.sample_types,
+            column: difference.column,
+            total: profile::totals(&difference.whole)[difference.column],
+            what: options.by().title(),
+            cum: options.order() == Order::Cum,
+            period: None,
+            functions: shown(&report.functions, difference.column),
+            suspects: &report.suspects,
+            flame: flame(compared.call_tree(), &title, difference.unit()),
+            warnings: &report.warnings,
         },
     )
 }

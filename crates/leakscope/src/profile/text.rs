@@ -94,7 +94,7 @@ fn share_of(part: i64, whole: i64, unit: &str) -> String {
 
 /// Flat and cumulative values, with sums and shares.
 pub(super) fn top(opened: &Opened, options: &Options, n_rows: usize, total: i64) -> String {
-    let (part, column, unit) = (opened.part(), opened.column, opened.unit());
+    let (part, column) = (opened.part(), opened.column);
     let granularity = options.by().granularity();
     let mut rows = profile::top(part, granularity);
     profile::rank(&mut rows, column, options.order());
@@ -119,16 +119,17 @@ pub(super) fn top(opened: &Opened, options: &Options, n_rows: usize, total: i64)
         let address = row.address.map(|address| format!("{address:#x} ")).unwrap_or_default();
         let name = if Some(&row.name) == row.file.as_ref() { "" } else { &row.name };
         lines.add_row([
-            Cell::new(amount(flat, unit)),
+            Cell::new(opened.shown(flat)),
             Cell::new(percent(flat, total)),
             Cell::new(percent(sum, total)),
-            Cell::new(amount(cum, unit)),
+            Cell::new(opened.shown(cum)),
             Cell::new(percent(cum, total)),
             Cell::new(words::short(&format!("{address}{name}{mark}"), NAME_MAX)),
             Cell::new(words::tail(&place, PLACE_MAX)),
         ]);
     }
-    let mut text = heap::heading(&format!("{} by {}", options.by().title(), words::clean(opened.kind())));
+    let mut text =
+        heap::heading(&format!("{} by {}{}", options.by().title(), opened.growth_of(), words::clean(opened.kind())));
     text.push_str(&table::render(&lines));
     if rows.len() > n_rows {
         let _ = writeln!(text, "{}… {} more; `--top N` shows them{}", style::DIM, rows.len() - n_rows, style::RESET);

@@ -183,3 +183,63 @@ fn no_name_of_a_profile_gives_orders_to_a_terminal_or_a_page() {
 fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(folder.join(name)).unwrap()
 }
+
+#[test]
+fn growth_over_profiles_is_the_published_one() {
+    let folder = folder(&[("2", HISTOGRAM)]);
+    let later = HISTOGRAM.replace("            10           9400", "         20010       19409400");
+    fs::write(folder.path().join("3"), later.replace("640000", "20040000").replace("7999", "27999")).unwrap();
+    let ran = run(folder.path(), &["diff", "2", "3", "--format", "json", "--requests", "100,300"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let published = ["captures", "format", "functions", "growth_bytes", "sample_types", "suspects", "warnings"];
+    assert_eq!((ran.exit, keys(&report)), (0, published.to_vec()));
+    let found = &report["captures"][1];
+    assert_eq!(keys(found), ["file", "file_bytes", "samples", "taken_at", "totals"]);
+    assert_eq!((&found["file"], &found["totals"]), (&json!("3"), &json!([27_999, 20_040_000])));
+    assert_eq!(report["growth_bytes"], json!(19_400_000));
+    let session =
+        json!({"name": "shop.Session", "file": null, "flat": [20_000, 19_400_000], "cum": [20_000, 19_400_000]});
+    assert_eq!(report["functions"], json!([session]));
+    let suspect = &report["suspects"][0];
+    assert_eq!(
+        (&suspect["growth_bytes"], &suspect["growth_bytes_per_request"]),
+        (&json!(19_400_000), &json!(97_000.0))
+    );
+    let text = run(folder.path(), &["diff", "2", "3"]).stdout;
+    assert!(text.contains("Functions by growth of bytes") && text.contains("+18.5 MiB"), "{text}");
+    let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+}
+
+#[test]
+fn a_difference_is_exported_and_drawn() {
+    let folder = folder(&[("1.folded", STACKS), ("2.folded", "main;serve;put 900\nmain;serve;put;grow 300\n")]);
+    for name in ["d.pb.gz", "d.svg", "d.folded"] {
+        assert_eq!(run(folder.path(), &["diff", "1.folded", "2.folded", "--export", name]).exit, 0, "{name}");
+    }
+    assert_eq!(read(folder.path(), "d.folded"), "main;gc -100\nmain;serve;put 300\n");
+    assert!(read(folder.path(), "d.svg").contains("<title>put (1,200 count, 100.00%; +25.00%)"));
+    let again = json(folder.path(), &["analyze", "d.pb.gz", "--format", "json"]);
+    assert_eq!(functions(&again)[..2], rows(&[("put", 300, 300), ("gc", -100, -100)]));
+    assert_eq!(again["totals"], json!([1_000]));
+    let page = ["diff", "1.folded", "2.folded", "--format", "html", "-o", "d.html"];
+    assert_eq!(run(folder.path(), &page).exit, 0);
+    assert!(read(folder.path(), "d.html").contains("growth of samples"));
+}
+
+#[test]
+fn captures_that_cannot_be_compared_are_named_with_the_reason() {
+    let folder = folder(&[("a.folded", STACKS), ("b.txt", HISTOGRAM)]);
+    let snapshot = fixture("tiny-1.heapsnapshot.zst");
+    let cases: [(&[&str], &str); 4] = [
+        (&["a.folded", "b.txt"], "`b.txt`: expected "),
+        (&["a.folded", &snapshot], "tiny-1.heapsnapshot.zst`: expected "),
+        (&["a.folded", "a.folded", "--requests", "1"], "expected 2 numbers with `--requests`, one a capture, found 1"),
+        (&[&snapshot, &snapshot, "--focus", "x"], "expected a profile with `--focus`"),
+    ];
+    for (arguments, words) in cases {
+        let ran = run(folder.path(), &[&["diff"], arguments].concat());
+        assert_eq!((ran.exit, ran.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+    }
+}
