@@ -297,7 +297,7 @@ fn short_path(name: &str) -> String {
     steps[steps.len().saturating_sub(2 + is_closure)..].join("::")
 }
 
-/// Functions that stand for nothing in a profile's totals.
+/// What could not be read of each capture, as sentences.
 pub(crate) fn warnings_of(profiles: &[&Profile]) -> Vec<String> {
     let n = profiles.len();
     let mut warnings = Vec::new();
