@@ -364,7 +364,7 @@ created by main.main
                 "sync.Mutex.Lock, 1 minutes labels:{\"path\": \"/a, b\", \"n\": \"\\\"1\\\"\"}",
                 "state=sync.Mutex.Lock, wait=1 minutes, path=/a, b, n=\"1\"",
             ),
-            ("select labels:{\"a\": \"\\x00\"}", "state=select"),
+            ("select labels:{\"a\": \"\\x41\"}", "state=select, a=A"),
         ];
         for (state, expected) in cases {
             let text = format!("goroutine 1 [{state}]:\nmain.main()\n\t/a.go:1 +0x1\n");

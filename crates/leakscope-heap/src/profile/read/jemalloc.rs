@@ -16,6 +16,7 @@
 
 use super::addresses::{self, Addresses};
 use super::counts::Counts;
+use super::legacy::uninteresting;
 use super::lines::{digits, invalid, numbered};
 use super::maps::is_heading;
 use super::unsample::unsampled;
@@ -24,6 +25,9 @@ use crate::format::Format;
 use crate::profile::model::Profile;
 
 const HEADING: &[u8] = b"heap_v2/";
+/// Functions of jemalloc itself, which are on top of every stack: its entries under any prefix, and those that take the stack.
+const OWN_FRAMES: &str =
+    r"(_rjem_)?je_.*|_rjem_.*|imalloc.*|do_rallocx|irallocx_prof.*|prof_alloc_prep|prof_tctx_create|prof_backtrace.*";
 
 pub(super) fn knows(bytes: &[u8]) -> bool {
     bytes.starts_with(HEADING)
@@ -145,8 +149,11 @@ impl Dump {
         }
         let builder = &mut self.addresses.builder;
         let period_type = builder.value_type("space", "bytes");
+        let drop_frames = builder.text(&format!("{}|{OWN_FRAMES}", uninteresting::of_allocators()));
+        let keep_frames = builder.text(uninteresting::KEPT);
         let header = builder.header();
         (header.period_type, header.period) = (period_type, self.period);
+        (header.drop_frames, header.keep_frames) = (drop_frames, keep_frames);
         if self.period > 1 {
             builder.sampled();
         }
@@ -190,6 +197,23 @@ mod tests {
         let profile = read(dump.as_bytes()).unwrap();
         let files = profile.mappings().iter().map(|mapping| profile.text(mapping.file)).collect::<Vec<_>>();
         assert_eq!((profile.is_sampled, profile.header().period, files), (true, 4_096, vec!["/srv/app", ""]));
+    }
+
+    #[test]
+    fn frames_of_the_allocator_are_to_be_dropped() {
+        let profile = read(format!("heap_v2/1\n@ 0x11\n  t*: 1: 8 [0: 0]\n{MAPS}").as_bytes()).unwrap();
+        let dropped = regex::Regex::new(&format!("^({})$", profile.text(profile.header().drop_frames))).unwrap();
+        for (name, is_dropped) in [
+            ("prof_backtrace_impl", true),
+            ("_rjem_je_malloc_default", true),
+            ("_rjem_realloc", true),
+            ("je_malloc", true),
+            ("malloc", true),
+            ("prof_report", false),
+            ("Cache::put", false),
+        ] {
+            assert_eq!(dropped.is_match(name), is_dropped, "{name}");
+        }
     }
 
     #[test]

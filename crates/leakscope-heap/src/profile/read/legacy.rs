@@ -13,7 +13,7 @@
 pub(super) mod go;
 #[cfg(test)]
 mod tests;
-mod uninteresting;
+pub(super) mod uninteresting;
 
 use super::addresses::{self, Addresses};
 use super::counts::Counts;

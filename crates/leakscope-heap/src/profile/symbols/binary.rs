@@ -137,6 +137,11 @@ fn symbols<'a>(file: &File<'a>) -> Vec<Symbol<'a>> {
     symbols
 }
 
+/// Whether a name has its module or namespace in it, as linkers need it.
+fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || name.starts_with("_R")
+}
+
 /// What answers for the addresses of one file.
 pub(super) struct Names<'b> {
     symbols: &'b [Symbol<'b>],
@@ -150,6 +155,9 @@ impl Names<'_> {
         if let Some(outermost) = frames.last_mut()
             && !outermost.function.is_empty()
         {
+            // Debug information of lines alone has names without the module or namespace that they are in.
+            let in_full = self.symbol(address).filter(|symbol| is_mangled(symbol) && !is_mangled(&outermost.function));
+            in_full.into_iter().for_each(|symbol| symbol.clone_into(&mut outermost.function));
             return frames;
         }
         // The line table may know the line where nothing knows the function.

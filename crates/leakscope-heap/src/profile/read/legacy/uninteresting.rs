@@ -4,7 +4,7 @@
 //! Source: `addLegacyFrameInfo` of google/pprof.
 
 /// Patterns of frames that stay although [`of_allocators`] fits.
-pub(super) const KEPT: &str = r"runtime\.panic|runtime\.reflectcall|runtime\.call[0-9]*";
+pub(in crate::profile::read) const KEPT: &str = r"runtime\.panic|runtime\.reflectcall|runtime\.call[0-9]*";
 
 const POSIX: &[&str] = &[
     "calloc",
@@ -71,7 +71,7 @@ const PROFILER: &[&str] = &[
 ];
 
 /// The pattern of allocators' frames, in heap profiles.
-pub(super) fn of_allocators() -> String {
+pub(in crate::profile::read) fn of_allocators() -> String {
     let prefixed =
         |prefix: &'static str, names: &'static [&str]| names.iter().map(move |name| format!("{prefix}{name}"));
     let all = prefixed("", POSIX).chain(prefixed("tc_", TCMALLOC)).chain(prefixed("malloc_zone_", ZONES));
