@@ -100,9 +100,12 @@ impl Bench {
         if pair.n_samples > pprof_max {
             return Ok(());
         }
-        let pprof = self.pprof(pair, task);
+        let pprof = self.pprof(pair, task, &[]);
         let n_runs = if pair.n_samples >= PPROF_ONCE_SAMPLES { 1 } else { RUNS };
-        let printed = self.push(pair, task, Program::Pprof, &pprof, n_runs)?;
+        self.push(pair, task, Program::Pprof, &pprof, n_runs)?;
+        // Otherwise it drops functions with less than half a percent of the whole.
+        let whole = self.pprof(pair, task, &["-nodefraction=0"]);
+        let (_, printed) = measure::median(&whole, &self.scratch, 1)?;
         let (_, answer) = measure::median(&self.leakscope(pair, task, "json"), &self.scratch, 1)?;
         let answer: Value =
             serde_json::from_str(&answer).map_err(|error| format!("leakscope's JSON of {}: {error}", pair.name))?;
@@ -117,7 +120,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Measures one program; returns what it printed.
+    /// Measures one program.
     fn push(
         &mut self,
         pair: &Pair,
@@ -125,15 +128,15 @@ impl Bench {
         program: Program,
         command: &Command,
         n_runs: usize,
-    ) -> Result<String, String> {
-        let (cost, printed) = measure::median(command, &self.scratch, n_runs)?;
+    ) -> Result<(), String> {
+        let (cost, _) = measure::median(command, &self.scratch, n_runs)?;
         let file_bytes = pair.later.metadata().map_or(0, |file| file.len());
         let load = load_average().split(' ').next().unwrap_or_default().to_owned();
         self.rows.push(Row { pair: pair.clone(), file_bytes, task, program, cost, load });
         if let Some(row) = self.rows.last() {
             eprintln!("{}", row.cells(&self.rows).join("  "));
         }
-        Ok(printed)
+        Ok(())
     }
 
     fn leakscope(&self, pair: &Pair, task: Task, format: &str) -> Command {
@@ -146,8 +149,9 @@ impl Bench {
         command
     }
 
-    fn pprof(&self, pair: &Pair, task: Task) -> Command {
+    fn pprof(&self, pair: &Pair, task: Task, more: &[&str]) -> Command {
         let mut command = Command::new(&self.pprof);
+        command.args(more);
         command.args(["-top", "-symbolize=none", "-unit=bytes"]);
         command.arg(format!("-sample_index={SAMPLE_TYPE}")).arg(format!("-nodecount={}", top::N_ROWS));
         if task == Task::Diff {
