@@ -124,7 +124,8 @@ pub(super) const CASES: &[Case] = &[
     case(Runtime::Node, "timer-closure", "pollOrderForever", &["function pollOrderForever("]),
     // V8 names a method without its class; the function before it belongs to the leak, as in the other services.
     case(Runtime::Node, "session-map", "SessionStore|open", &["class SessionStore {", "function openSession("]),
-    case(Runtime::Node, "promise", "awaitReservation", &["async function awaitReservation("]),
+    // The function of the table that calls it is the leak's own.
+    case(Runtime::Node, "promise", "awaitReservation", &["async function awaitReservation(", "promise: (request) =>"]),
     case(Runtime::Node, "native-buffer", "keepThumbnail", &["function keepThumbnail("]),
     case(Runtime::Node, "descriptor", "openConnection", &["function openConnection("]),
     case(Runtime::Node, "tiny-objects", "TinyClick|chainClicks", &["class TinyClick {", "function chainClicks("]),
