@@ -145,7 +145,8 @@ fn a_profile_is_exported_in_the_form_of_the_name_for_its_owner_alone() {
 fn flags_of_the_other_shape_and_unknown_names_are_refused() {
     let folder = folder(&[("a.folded", STACKS)]);
     let snapshot = fixture("tiny-1.heapsnapshot.zst");
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
+        (&["a.folded", "--maps", "a.folded"], "`a.folded`: expected a heap profile in text with `--maps`"),
         (
             &["a.folded", "--class", "X"],
             "`a.folded`: expected an object graph with `--class`, found collapsed, a profile",
