@@ -39,11 +39,10 @@ pub(super) fn of_leakscope(answer: &Value, sample_type: &str) -> Option<Vec<TopR
     Some(rows)
 }
 
-/// As `pprof -top` sorts: greatest flat value first, then greatest cumulative one, then by name.
+/// As `pprof -top` sorts: greatest flat value first, then by name.
 fn sort(rows: &mut [TopRow]) {
-    rows.sort_by(|(name, flat, cum), (other, other_flat, other_cum)| {
-        let by_size = other_flat.unsigned_abs().cmp(&flat.unsigned_abs());
-        by_size.then(other_cum.unsigned_abs().cmp(&cum.unsigned_abs())).then(name.cmp(other))
+    rows.sort_by(|(name, flat, _), (other, other_flat, _)| {
+        other_flat.unsigned_abs().cmp(&flat.unsigned_abs()).then(name.cmp(other))
     });
 }
 
