@@ -19,11 +19,13 @@ pub(crate) struct Builder {
 
 impl Builder {
     pub(crate) fn new(format: Format, file_bytes: usize) -> Self {
+        let mut texts = Texts::with_capacity(1, 0);
+        let empty = texts.push("");
         let profile = Profile {
             format,
             file_bytes: file_bytes as u64,
             header: Header::default(),
-            texts: Texts { bytes: String::new(), ends: vec![0] },
+            texts,
             sample_types: Vec::new(),
             mappings: Vec::new(),
             functions: Vec::new(),
@@ -39,7 +41,7 @@ impl Builder {
             is_sampled: false,
             warnings: Vec::new(),
         };
-        let texts = FxHashMap::from_iter([(String::new(), Text::default())]);
+        let texts = FxHashMap::from_iter([(String::new(), empty)]);
         Self { profile, texts, functions: FxHashMap::default(), locations: FxHashMap::default() }
     }
 

@@ -449,13 +449,8 @@ mod tests {
         ];
         for (stack, left) in cases {
             let mut of = profile(BYTES, &[(stack, &[1])]);
-            let text = |of: &mut Profile, text: &str| {
-                of.texts.bytes.push_str(text);
-                of.texts.ends.push(of.texts.bytes.len() as u32);
-                crate::profile::Text(of.texts.len() as u32 - 1)
-            };
-            of.header.drop_frames = text(&mut of, r"malloc.*|operator\(\)");
-            of.header.keep_frames = text(&mut of, "malloc_kept");
+            of.header.drop_frames = of.texts.push(r"malloc.*|operator\(\)");
+            of.header.keep_frames = of.texts.push("malloc_kept");
             assert_eq!(stacks(&prune(of)), [(left.to_owned(), 1)], "{stack}");
         }
     }

@@ -16,16 +16,21 @@ pub struct Text(pub(crate) u32);
 /// All texts of a profile, each once.
 #[derive(Clone, Debug)]
 pub(crate) struct Texts {
-    pub(crate) bytes: String,
+    bytes: String,
     /// Where each ends.
-    pub(crate) ends: Vec<u32>,
+    ends: Offsets,
 }
 
 impl Texts {
+    /// None yet, with room for `n` of `n_bytes` in all.
+    pub(crate) fn with_capacity(n: usize, n_bytes: usize) -> Self {
+        Self { bytes: String::with_capacity(n_bytes), ends: Offsets::with_capacity(n) }
+    }
+
     pub(crate) fn get(&self, text: Text) -> &str {
         let at = text.0 as usize;
-        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
-        &self.bytes[start..self.ends[at] as usize]
+        let start = if at == 0 { 0 } else { self.ends.get(at - 1) };
+        &self.bytes[start..self.ends.get(at)]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -35,7 +40,7 @@ impl Texts {
     /// Adds a text that is not there yet.
     pub(crate) fn push(&mut self, text: &str) -> Text {
         self.bytes.push_str(text);
-        self.ends.push(self.bytes.len() as u32);
+        self.ends.push(self.bytes.len());
         Text(self.ends.len() as u32 - 1)
     }
 }

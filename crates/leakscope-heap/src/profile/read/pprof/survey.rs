@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use crate::error::HeapError;
 use crate::profile::model::{Text, Texts};
 use crate::profile::proto::{self, location, profile, sample};
+use crate::profile::read::index_fits;
 use crate::profile::read::protobuf::{Broken, Field, Message};
 
 /// Ids up to so many times their count are looked up in an array; beyond that in a map.
@@ -129,9 +130,9 @@ impl<'a> Counting<'a> {
                 found: "none".to_owned(),
             });
         }
-        for (what, n) in [("lines of locations", self.n_lines), ("labels of samples", self.n_labels)] {
-            index_fits(what, n)?;
-        }
+        index_fits("samples", self.n_samples)?;
+        index_fits("lines of locations", self.n_lines)?;
+        index_fits("labels of samples", self.n_labels)?;
         let (texts, text_of) = texts(&self.strings, self.n_string_bytes)?;
         Ok(Survey {
             n_sample_types: self.n_sample_types,
@@ -165,18 +166,9 @@ fn id_of(field: Field<'_>) -> Result<(u64, usize), Broken> {
     Ok((id, n_lines))
 }
 
-/// # Errors
-/// [`HeapError::TooMany`] where columns of 4-byte indices cannot count to `n`.
-fn index_fits(what: &'static str, n: usize) -> Result<(), HeapError> {
-    let max = u64::from(u32::MAX) - 1;
-    let found = n as u64;
-    if found > max { Err(HeapError::TooMany { what, max, found }) } else { Ok(()) }
-}
-
 /// Each text once, the empty one first, and the text of each string.
 fn texts(strings: &[&str], n_bytes: usize) -> Result<(Texts, Vec<Text>), HeapError> {
     index_fits("strings", strings.len())?;
-    index_fits("bytes of strings", n_bytes)?;
     if strings.is_empty() {
         return Err(HeapError::Invalid {
             place: "string_table".to_owned(),
@@ -184,7 +176,7 @@ fn texts(strings: &[&str], n_bytes: usize) -> Result<(Texts, Vec<Text>), HeapErr
             found: "no strings".to_owned(),
         });
     }
-    let mut texts = Texts { bytes: String::with_capacity(n_bytes), ends: Vec::with_capacity(strings.len()) };
+    let mut texts = Texts::with_capacity(strings.len(), n_bytes);
     let mut numbers = FxHashMap::with_capacity_and_hasher(strings.len(), rustc_hash::FxBuildHasher);
     let text_of = strings.iter().map(|text| *numbers.entry(*text).or_insert_with(|| texts.push(text)));
     let text_of = text_of.collect();
