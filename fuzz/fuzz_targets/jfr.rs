@@ -1,6 +1,9 @@
 //! Any bytes as a flight recording: as they are, behind a header, and as damage to the recording of a real JVM.
 #![no_main]
 
+#[path = "../profile/asked.rs"]
+mod asked;
+
 use std::sync::OnceLock;
 
 use leakscope_heap::profile;
@@ -41,12 +44,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         2 => behind_header(bytes, 0),
         _ => damaged(bytes),
     };
-    let Ok(profile) = profile::read(&recording) else { return };
-    for sample in 0..profile.n_samples() {
-        assert_eq!(profile.values(sample).len(), profile.sample_types().len());
-        for location in profile.stack(sample) {
-            assert_eq!(profile.lines(*location).len(), 1, "a frame is a line");
-        }
-        drop((profile.labels(sample).to_vec(), profile.path(sample).to_vec()));
+    if let Ok(profile) = profile::read(&recording) {
+        asked::everything_of(profile, bytes);
     }
 });

@@ -61,6 +61,6 @@ fuzz_target!(|input: (u8, &[u8])| {
         _ => damaged(bytes),
     };
     if let Ok(profile) = profile::read(&file) {
-        asked::everything_of(&profile);
+        asked::everything_of(profile, bytes);
     }
 });

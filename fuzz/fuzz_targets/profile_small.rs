@@ -1,7 +1,10 @@
 //! Any bytes as the profiles that are texts or JSON: as they are, and behind a beginning that each of their readers knows as its own.
 #![no_main]
 
-use leakscope_heap::profile::{Profile, read};
+#[path = "../profile/asked.rs"]
+mod asked;
+
+use leakscope_heap::profile;
 use libfuzzer_sys::fuzz_target;
 
 /// What each reader knows its format by.
@@ -20,23 +23,7 @@ const BEGINNINGS: [&str; 9] = [
 fuzz_target!(|input: (u8, &[u8])| {
     let (how, bytes) = input;
     let beginning = BEGINNINGS[usize::from(how) % BEGINNINGS.len()];
-    if let Ok(profile) = read(&[beginning.as_bytes(), bytes].concat()) {
-        whole(&profile);
+    if let Ok(profile) = profile::read(&[beginning.as_bytes(), bytes].concat()) {
+        asked::everything_of(profile, bytes);
     }
 });
-
-/// Follows every index of a profile: each must be inside the table it points into.
-fn whole(profile: &Profile) {
-    for sample in 0..profile.n_samples() {
-        assert_eq!(profile.values(sample).len(), profile.sample_types().len());
-        for location in profile.stack(sample) {
-            for line in profile.lines(*location) {
-                let function = profile.functions()[line.function.expect("these formats name every frame") as usize];
-                let _ = (profile.text(function.name), profile.text(function.file));
-            }
-        }
-        for label in profile.labels(sample) {
-            let _ = profile.text(label.key);
-        }
-    }
-}

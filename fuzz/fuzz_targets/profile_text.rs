@@ -18,6 +18,6 @@ fuzz_target!(|input: (u8, &[u8])| {
         _ => b"heap_v2/1\n  t*: 1: 8 [0: 0]\n@ 0x11 0x401010\n  t*: 1: 8 [0: 0]\nMAPPED_LIBRARIES:\n",
     };
     if let Ok(profile) = profile::read(&[heading, bytes].concat()) {
-        asked::everything_of(&profile);
+        asked::everything_of(profile, bytes);
     }
 });
