@@ -4,7 +4,7 @@
 
 use std::hash::Hasher;
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::builder::Builder;
 use super::model::{Function, Label, LabelValue, Line, Location, Mapping, Profile, Text, ValueType};
@@ -76,11 +76,12 @@ fn common_columns(parts: &[Part<'_>]) -> Vec<Vec<usize>> {
 /// What is said of the whole: the earliest time, the longest period, and the rest of the first that says it.
 fn header(builder: &mut Builder, parts: &[Part<'_>], columns: &[Vec<usize>]) {
     let first = parts[0].profile;
+    let mut seen = FxHashSet::default();
     for part in parts {
         let found = &part.profile.header;
         for comment in &found.comments {
             let comment = builder.text(part.profile.text(*comment));
-            if !builder.header().comments.contains(&comment) {
+            if seen.insert(comment) {
                 builder.header().comments.push(comment);
             }
         }

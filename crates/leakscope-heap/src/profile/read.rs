@@ -34,6 +34,8 @@ pub(crate) struct Reader {
 
 /// Rows of a table that are read: of two profiles merged, and with a frame for locations without lines, indices still have 4 bytes.
 const INDEX_MAX: usize = u32::MAX as usize / 2;
+/// Columns of values that are read: reports have a number a row and column. Real profiles have up to ten.
+const SAMPLE_TYPES_MAX: usize = 64;
 /// Frames of all stacks that are read, inlined ones included: so many for each byte of the file, or so many of a small file. Beyond
 /// that, locations have more frames than any compiler inlines, and stacks repeat them until memory ends.
 const FRAMES_PER_BYTE_MAX: usize = 32;
@@ -72,6 +74,7 @@ pub fn read(bytes: &[u8]) -> Result<Profile, HeapError> {
 }
 
 fn columns_fit(profile: &Profile) -> Result<(), HeapError> {
+    at_most(SAMPLE_TYPES_MAX, "sample types", profile.sample_types.len())?;
     index_fits("samples", profile.n_samples())?;
     index_fits("locations", profile.locations.len())?;
     index_fits("functions", profile.functions.len())?;
@@ -114,6 +117,14 @@ mod tests {
         assert_eq!(index_fits("texts", INDEX_MAX), Ok(()));
         let (max, found) = (2_147_483_647, 2_147_483_648);
         assert_eq!(index_fits("texts", INDEX_MAX + 1), Err(HeapError::TooMany { what: "texts", max, found }));
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_columns_is_refused() {
+        let columns = |n: usize| [&b"\x0a\x04\x08\x01\x10\x01".repeat(n)[..], b"\x32\x00\x32\x05bytes"].concat();
+        assert_eq!(read(&columns(64)).map(|profile| profile.sample_types().len()), Ok(64));
+        let refused = HeapError::TooMany { what: "sample types", max: 64, found: 65 };
+        assert_eq!(read(&columns(65)).map(|_| ()), Err(refused));
     }
 
     #[test]

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 use addr2line::Context;
 use addr2line::gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
 use object::{
-    File, Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _, SectionKind, SymbolKind,
+    File, Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _, Section, SectionKind, SymbolKind,
     SymbolSection,
 };
 
 use crate::profile::model::Mapping;
+
+/// Debug information packs to a tenth; a section that says to be so many times what is there is not unpacked.
+const UNPACKED_TIMES_MAX: u64 = 200;
 
 /// One function at an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl<'a> Binary<'a> {
         // A section that cannot be unpacked is none: the symbols are still there.
         let section = |id: SectionId| -> Result<_, ()> {
             let section = file.section_by_name(id.name());
-            Ok(section.and_then(|section| section.uncompressed_data().ok()).unwrap_or_default())
+            Ok(section.and_then(|section| unpacked(&section)).unwrap_or_default())
         };
         let sections = DwarfSections::load(section).unwrap_or_default();
         let has_debug_information = file.section_by_name(SectionId::DebugInfo.name()).is_some();
@@ -103,6 +106,13 @@ impl<'a> Binary<'a> {
         let dwarf = self.sections.borrow(|section| EndianSlice::new(section, self.endian));
         Names { symbols: &self.symbols, context: Context::from_dwarf(dwarf).ok() }
     }
+}
+
+/// The bytes of a section; none where they cannot be unpacked.
+fn unpacked<'a>(section: &Section<'a, '_>) -> Option<Cow<'a, [u8]>> {
+    let packed = section.compressed_data().ok()?;
+    let max = (packed.data.len() as u64).saturating_mul(UNPACKED_TIMES_MAX);
+    if packed.uncompressed_size > max { None } else { packed.decompress().ok() }
 }
 
 fn in_hexadecimal(bytes: &[u8]) -> String {
@@ -190,5 +200,46 @@ impl Names<'_> {
         let symbol = self.symbols[..n_before].last()?;
         let is_inside = symbol.n_bytes == 0 || address - symbol.address < symbol.n_bytes;
         is_inside.then_some(symbol.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF file of 64 bits with one section beside that of the names: `.debug_abbrev`, packed, which says to be `n_bytes` long.
+    fn with_packed_section(n_bytes: u64) -> Vec<u8> {
+        let names = b"\0.shstrtab\0.debug_abbrev\0";
+        // Ten zeros.
+        let zeros = *b"\x78\x9c\x63\x60\x80\x01\x00\x00\x0a\x00\x01";
+        let zlib = [&[1_u64.to_le_bytes(), n_bytes.to_le_bytes(), 1_u64.to_le_bytes()].concat()[..], &zeros].concat();
+        let section = |name: u32, kind: u32, flags: u64, offset: usize, size: usize| {
+            let numbers = [flags, 0, offset as u64, size as u64, 0, 1, 0].map(u64::to_le_bytes).concat();
+            [&name.to_le_bytes()[..], &kind.to_le_bytes(), &numbers].concat()
+        };
+        let (names_at, zlib_at) = (64, 64 + names.len());
+        let headers_at = zlib_at + zlib.len();
+        let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+        file.extend([0, 0, headers_at as u64].map(u64::to_le_bytes).concat());
+        // Flags; sizes of headers; three sections, of which the second has the names.
+        file.extend([0_u16, 0, 64, 56, 0, 64, 3, 1].map(u16::to_le_bytes).concat());
+        file.extend(names);
+        file.extend(&zlib);
+        file.extend(section(0, 0, 0, 0, 0));
+        file.extend(section(1, 3, 0, names_at, names.len()));
+        file.extend(section(11, 1, 0x800, zlib_at, zlib.len()));
+        file
+    }
+
+    #[test]
+    fn a_packed_section_is_not_believed_how_long_it_is() {
+        let cases = [(10, Some(10)), (2_201, None), (1 << 33, None), (0x5f00_0000_0106, None), (u64::MAX, None)];
+        for (n_bytes, expected) in cases {
+            let bytes = with_packed_section(n_bytes);
+            let file = File::parse(&*bytes).unwrap();
+            let section = file.section_by_name(".debug_abbrev").unwrap();
+            assert_eq!(unpacked(&section).map(|bytes| bytes.len()), expected, "{n_bytes}");
+            assert!(Binary::of(&bytes).is_ok(), "{n_bytes}");
+        }
     }
 }
