@@ -16,6 +16,7 @@ mod growth;
 mod inlined;
 mod listing;
 mod model;
+mod native;
 mod nodes;
 mod objects;
 mod origin;

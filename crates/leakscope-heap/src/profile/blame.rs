@@ -2,11 +2,17 @@
 //!
 //! Own frames of all stacks form a tree from the root down. Below a function that also holds what does not grow (a handler that fills a
 //! page cache as well) there is the highest one all of whose bytes grow alike: the leak begins there or below. Where its growth parts,
-//! into the entry, its key and the table, is where it is kept.
+//! into the entry, its key and the table, is where it is kept; a function that makes a list and its texts parts as well, and helps: where
+//! the leak begins is known, only a function whose growth goes on in the code of another class or file counts. What has no name, as a
+//! closure or an async block, is never blamed.
+
+mod tree;
 
 use rustc_hash::FxHashMap;
 
-use super::growth::{Look, Scale, Stacks, add, take};
+use self::tree::{ROOT, owner};
+pub(crate) use self::tree::{Tree, is_nameless};
+use super::growth::{Look, add, take};
 use super::origin::Origin;
 
 /// Part of the growth that must go one way for the other ways not to matter.
@@ -28,35 +34,10 @@ const PART_COUNT_MIN: i64 = 10;
 /// By how much of the whole growth the steps of two parts of one leak may differ.
 const PART_DIFFERENCE_MAX: f64 = 0.1;
 
-/// A function in the tree, called by its parent's.
-#[derive(Clone, Debug)]
-struct Node {
-    parent: u32,
-    /// Into [`Stacks::frames`]; of the root, which is no function, `u32::MAX`.
-    frame: u32,
-    children: Vec<u32>,
-}
-
-/// Own functions by who calls whom, from the root down.
-pub(crate) struct Tree<'t> {
-    stacks: &'t Stacks<'t>,
-    scale: &'t Scale,
-    nodes: Vec<Node>,
-    /// What each holds with all that it calls, node by node.
-    all: Vec<Look>,
-    /// What each holds that no own function below it asked for.
-    own: Vec<Look>,
-    /// Bytes that each ever allocated, with all that it calls; empty where the profiles do not say.
-    allocated: Vec<i64>,
-    /// The node of each row of `stacks`.
-    node_of: Vec<u32>,
-    is_flat: bool,
-}
-
 /// What grows, and whom it is blamed on.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
-    /// The function, into [`Stacks::frames`].
+    /// The function, into [`super::growth::Stacks::frames`].
     pub(crate) frame: u32,
     /// Own functions from the highest that holds nothing else to the innermost of the biggest stack, from the root down.
     pub(crate) chain: Vec<u32>,
@@ -68,146 +49,7 @@ pub(crate) struct Site {
     pub(crate) is_bounded: bool,
 }
 
-const ROOT: u32 = 0;
-/// Part of the growth that matters from which on a single row does.
-const ROW_SHARE_MIN: f64 = 0.01;
-
-impl<'t> Tree<'t> {
-    /// The tree of all that grows. Rows that matter are in it with all their functions, those that do not with the first that is new:
-    /// they are many, and count only as what is beside.
-    pub(crate) fn of(stacks: &'t Stacks<'t>, scale: &'t Scale) -> Self {
-        Self::build(stacks, scale, false)
-    }
-
-    /// The innermost own function of each row alone.
-    pub(crate) fn flat(stacks: &'t Stacks<'t>, scale: &'t Scale) -> Self {
-        Self::build(stacks, scale, true)
-    }
-
-    fn build(stacks: &'t Stacks<'t>, scale: &'t Scale, is_flat: bool) -> Self {
-        let root = Node { parent: ROOT, frame: u32::MAX, children: Vec::new() };
-        let n = stacks.captures.len();
-        let mut tree = Self {
-            stacks,
-            scale,
-            nodes: vec![root],
-            allocated: Vec::new(),
-            all: Vec::new(),
-            own: vec![Look::default(); n],
-            node_of: vec![ROOT; stacks.n_rows()],
-            is_flat,
-        };
-        let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
-        let matters = |row: usize| weight_gained(scale, stacks.looks(row)) >= scale.growth_min * ROW_SHARE_MIN;
-        // ORDER: rows that matter first, so that the others find their functions.
-        for is_whole in [true, false] {
-            for row in (0..stacks.n_rows()).filter(|row| matters(*row) == is_whole) {
-                let node = tree.place(&mut known, &tree.own_path(row), is_whole);
-                tree.node_of[row] = node;
-                add(&mut tree.own[node as usize * n..][..n], stacks.looks(row));
-            }
-        }
-        tree.all.clone_from(&tree.own);
-        // Those that are called stand behind those that call.
-        for node in (1..tree.nodes.len()).rev() {
-            let (above, below) = tree.all.split_at_mut(node * n);
-            add(&mut above[tree.nodes[node].parent as usize * n..][..n], &below[..n]);
-        }
-        tree.allocated = tree.ever_allocated();
-        tree
-    }
-
-    /// Bytes that each node ever allocated.
-    fn ever_allocated(&self) -> Vec<i64> {
-        if self.stacks.allocated.is_empty() {
-            return Vec::new();
-        }
-        let mut allocated = vec![0_i64; self.nodes.len()];
-        for (&node, &bytes) in self.node_of.iter().zip(&self.stacks.allocated) {
-            allocated[node as usize] = allocated[node as usize].saturating_add(bytes);
-        }
-        for node in (1..self.nodes.len()).rev() {
-            let parent = self.nodes[node].parent as usize;
-            allocated[parent] = allocated[parent].saturating_add(allocated[node]);
-        }
-        allocated
-    }
-
-    /// Own functions of a row from the root down, the innermost alone in a flat tree.
-    fn own_path(&self, row: usize) -> Vec<u32> {
-        let is_own = |frame: &u32| self.stacks.frames[*frame as usize].origin == Origin::Own;
-        let limit = if self.is_flat { 1 } else { usize::MAX };
-        let mut path: Vec<u32> = self.stacks.frames_of(row).filter(is_own).take(limit).collect();
-        if path.is_empty() {
-            let stack: Vec<u32> = self.stacks.frames_of(row).collect();
-            path.extend(self.stand_in(&stack));
-        }
-        path.reverse();
-        path
-    }
-
-    /// The node of a path; unless it is to be there as a whole, of its beginning until the first function that is new.
-    fn place(&mut self, known: &mut FxHashMap<(u32, u32), u32>, path: &[u32], is_whole: bool) -> u32 {
-        let mut at = ROOT;
-        for &frame in path {
-            if let Some(before) = self.above(at, frame) {
-                // A recursion is one function, however deep it went.
-                at = before;
-                continue;
-            }
-            let next = self.nodes.len() as u32;
-            let node = *known.entry((at, frame)).or_insert(next);
-            if node == next {
-                self.nodes.push(Node { parent: at, frame, children: Vec::new() });
-                self.nodes[at as usize].children.push(node);
-                self.own.resize(self.own.len() + self.stacks.captures.len(), Look::default());
-            }
-            at = node;
-            if node == next && !is_whole {
-                break;
-            }
-        }
-        at
-    }
-
-    /// Of a stack without an own frame: the outermost of a library, else the innermost that hands out no memory.
-    fn stand_in(&self, stack: &[u32]) -> Option<u32> {
-        let origin = |frame: &&u32| self.stacks.frames[**frame as usize].origin;
-        let library = stack.iter().rev().find(|frame| origin(frame) == Origin::Library);
-        let runtime = || stack.iter().find(|frame| origin(frame) != Origin::Allocator);
-        library.or_else(runtime).or(stack.first()).copied()
-    }
-
-    /// The node of a function among `node` and those above.
-    fn above(&self, node: u32, frame: u32) -> Option<u32> {
-        let mut at = node;
-        while at != ROOT {
-            if self.nodes[at as usize].frame == frame {
-                return Some(at);
-            }
-            at = self.nodes[at as usize].parent;
-        }
-        None
-    }
-
-    fn all(&self, node: u32) -> &[Look] {
-        let n = self.stacks.captures.len();
-        &self.all[node as usize * n..][..n]
-    }
-
-    fn own(&self, node: u32) -> &[Look] {
-        let n = self.stacks.captures.len();
-        &self.own[node as usize * n..][..n]
-    }
-
-    fn grows(&self, looks: &[Look]) -> bool {
-        self.scale.growing(looks).is_some()
-    }
-
-    fn growth(&self, looks: &[Look]) -> f64 {
-        weight_gained(self.scale, looks)
-    }
-
+impl Tree<'_> {
     /// What grew, each part of it once, with the function that it is blamed on.
     pub(crate) fn sites(&self) -> Vec<Site> {
         let mut found = Vec::new();
@@ -215,7 +57,8 @@ impl<'t> Tree<'t> {
         let mixed = self.mixed();
         while let Some((node, is_bounded)) = open.pop() {
             let growing = self.growing_children(node);
-            if node != ROOT && !mixed[node as usize] {
+            // What has no name is parted, where nothing with a name below it has nearly all of it.
+            if node != ROOT && !mixed[node as usize] && self.is_named(self.named_below(node)) {
                 found.push(self.below(node, is_bounded));
                 continue;
             }
@@ -224,10 +67,9 @@ impl<'t> Tree<'t> {
                 for &child in &growing {
                     take(&mut rest, self.all(child));
                 }
-                if self.grows(self.own(node)) {
-                    found.push((node, node, Part::Own, true));
-                } else if self.grows(&rest) {
-                    found.push((node, node, Part::Rest, true));
+                let part = if self.grows(self.own(node)) { Part::Own } else { Part::Rest };
+                if part == Part::Own || self.grows(&rest) {
+                    found.push((node, self.named_above(node), part, true));
                 }
             }
             open.extend(growing.into_iter().map(|child| (child, node != ROOT)));
@@ -256,15 +98,20 @@ impl<'t> Tree<'t> {
         sites
     }
 
+    /// Those called that grow, or lead to what does.
     fn growing_children(&self, node: u32) -> Vec<u32> {
-        self.nodes[node as usize].children.iter().copied().filter(|&child| self.grows(self.all(child))).collect()
+        self.nodes[node as usize].children.iter().copied().filter(|&child| self.leads[child as usize]).collect()
     }
 
-    /// For each node that grows, whether it or one below also holds what does not.
+    /// For each node that leads to growth, whether it or one below also holds what does not grow.
     fn mixed(&self) -> Vec<bool> {
         let mut mixed = vec![false; self.nodes.len()];
         for node in (1..self.nodes.len() as u32).rev() {
+            if !self.leads[node as usize] {
+                continue;
+            }
             if !self.grows(self.all(node)) {
+                mixed[node as usize] = true;
                 continue;
             }
             let mut side = self.all(node).to_vec();
@@ -316,20 +163,54 @@ impl<'t> Tree<'t> {
     /// The leak below a node that holds nothing else. Where nothing above says where it begins, that is below the last function which also
     /// allocates what it does not keep, as a handler does: what is behind a leak is kept, all of it.
     fn below(&self, top: u32, is_bounded: bool) -> Found {
-        if is_bounded {
-            return (top, self.chosen(top, true), Part::All, true);
+        let start = self.named_below(top);
+        // What an async block calls is a task of its own: the leak begins there.
+        if is_bounded || start != top {
+            return (top, self.named_above(self.chosen(start, true)), Part::From(start), true);
         }
         let mut chain = vec![top];
         while let Some(child) = self.main_child(chain[chain.len() - 1]) {
             chain.push(child);
         }
+        let inner = (top, self.named_above(self.chosen(top, false)), Part::From(top), false);
         let kept: Option<Vec<f64>> = chain.iter().map(|&node| self.kept(node)).collect();
-        let Some(kept) = kept else { return (top, self.chosen(top, false), Part::All, false) };
+        let Some(kept) = kept else { return inner };
         let least = kept[kept.len() - 1] * KEPT_SHARE_MIN;
         match kept.iter().rposition(|kept| *kept < least) {
-            Some(above) => (top, self.chosen(chain[above + 1], true), Part::Below(chain[above + 1]), true),
-            None => (top, self.chosen(top, false), Part::All, false),
+            Some(above) => {
+                let start = self.named_below(chain[above + 1]);
+                (top, self.named_above(self.chosen(start, true)), Part::From(start), true)
+            }
+            None => inner,
         }
+    }
+
+    fn is_named(&self, node: u32) -> bool {
+        !is_nameless(&self.stacks.frames[self.nodes[node as usize].frame as usize].name)
+    }
+
+    /// The first function with a name from a node down the main way; the node itself where there is none.
+    fn named_below(&self, top: u32) -> u32 {
+        let mut at = Some(top);
+        while let Some(node) = at {
+            if self.is_named(node) {
+                return node;
+            }
+            at = self.main_child(node);
+        }
+        top
+    }
+
+    /// The first function with a name from a node up; the node itself where there is none.
+    fn named_above(&self, node: u32) -> u32 {
+        let mut at = node;
+        while at != ROOT {
+            if self.is_named(at) {
+                return at;
+            }
+            at = self.nodes[at as usize].parent;
+        }
+        node
     }
 
     /// Part of all that a node ever allocated which is still alive; none where the profile does not say.
@@ -342,26 +223,36 @@ impl<'t> Tree<'t> {
     /// The function that has nearly all growth of those that a node calls.
     fn main_child(&self, node: u32) -> Option<u32> {
         let growth = self.growth(self.all(node));
+        self.biggest_child(node).filter(|&child| self.growth(self.all(child)) >= MAIN_SHARE * growth)
+    }
+
+    fn biggest_child(&self, node: u32) -> Option<u32> {
         let children = self.nodes[node as usize].children.iter().copied();
-        let most = children.max_by(|a, b| self.growth(self.all(*a)).total_cmp(&self.growth(self.all(*b))));
-        most.filter(|&child| self.growth(self.all(child)) >= MAIN_SHARE * growth)
+        children.max_by(|a, b| self.growth(self.all(*a)).total_cmp(&self.growth(self.all(*b))))
     }
 
     /// The function that growth below a node that holds nothing else is blamed on.
     fn chosen(&self, top: u32, is_bounded: bool) -> u32 {
         let mut at = top;
         loop {
+            let is_helper = is_bounded && self.biggest_child(at).is_some_and(|child| self.is_of_one(at, child));
             match self.main_child(at) {
-                Some(child) if !self.parts(at) => at = child,
+                Some(child) if is_helper || !self.parts(at) => at = child,
                 Some(_) => return at,
                 // All of it is asked for here, or it goes several ways.
                 None => {
                     let growth = self.growth(self.all(at));
                     let is_all_here = self.growth(self.own(at)) >= MAIN_SHARE * growth;
-                    return if is_all_here && is_bounded { top } else { at };
+                    return if is_bounded && (is_all_here || is_helper) { top } else { at };
                 }
             }
         }
+    }
+
+    /// Whether two functions are of one class or file, so that what they ask for is likely to be one value.
+    fn is_of_one(&self, node: u32, child: u32) -> bool {
+        let frame = |node: u32| &self.stacks.frames[self.nodes[node as usize].frame as usize];
+        owner(frame(node)) == owner(frame(child))
     }
 
     /// Whether the growth of a node has several places, as that of an entry, its key and its table has: seen by their number, where
@@ -400,7 +291,7 @@ impl<'t> Tree<'t> {
         let mut tops = vec![ROOT; found.len()];
         for (top, chosen, part, is_bounded) in found {
             let frame = self.nodes[chosen as usize].frame;
-            let start = if let Part::Below(start) = part { start } else { top };
+            let start = if let Part::From(start) = part { start } else { chosen };
             let index = *by_frame.entry(frame).or_insert(sites.len());
             if index == sites.len() {
                 let looks = vec![Look::default(); n];
@@ -432,10 +323,10 @@ impl<'t> Tree<'t> {
     fn claim(&self, top: u32, part: Part, site: usize, site_of: &mut [Option<usize>]) {
         let mut open = match part {
             Part::Own => return,
-            Part::All | Part::Below(_) => self.nodes[top as usize].children.clone(),
+            Part::From(_) => self.nodes[top as usize].children.clone(),
             Part::Rest => {
                 let children = self.nodes[top as usize].children.iter().copied();
-                children.filter(|&child| !self.grows(self.all(child))).collect()
+                children.filter(|&child| !self.leads[child as usize]).collect()
             }
         };
         while let Some(node) = open.pop() {
@@ -444,7 +335,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    /// Functions from the top of a site's leak down to `node`.
+    /// Functions with a name from the top of a site's leak down to `node`.
     fn chain(&self, site: &Site, node: u32, tops: &[u32]) -> Vec<u32> {
         let mut chain: Vec<u32> = Vec::new();
         if self.is_flat {
@@ -455,7 +346,7 @@ impl<'t> Tree<'t> {
                 }
             }
             chain.reverse();
-            return chain;
+            return self.with_names(chain);
         }
         let mut at = node;
         while at != ROOT {
@@ -466,27 +357,116 @@ impl<'t> Tree<'t> {
             at = self.nodes[at as usize].parent;
         }
         chain.reverse();
-        chain
+        self.with_names(chain)
+    }
+
+    /// Those of a chain that have names; all where none has.
+    fn with_names(&self, chain: Vec<u32>) -> Vec<u32> {
+        let is_named = |frame: &&u32| !is_nameless(&self.stacks.frames[**frame as usize].name);
+        let named: Vec<u32> = chain.iter().filter(is_named).copied().collect();
+        if named.is_empty() { chain } else { named }
     }
 }
 
 /// The highest node that holds nothing else, the node that is blamed, what of the highest is meant, and whether the leak begins there.
 type Found = (u32, u32, Part, bool);
 
-fn weight_gained(scale: &Scale, looks: &[Look]) -> f64 {
-    let weight = |look: Option<&Look>| look.map_or(0.0, |look| scale.weight(look));
-    weight(looks.last()) - weight(looks.first())
-}
-
 /// What of a node a site has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// It and all below.
-    All,
-    /// Likewise, and what is there begins at a node below.
-    Below(u32),
+    /// It and all below, of which the leak begins at this node.
+    From(u32),
     /// What no own function below asked for.
     Own,
     /// What does not belong to a site below.
     Rest,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::profile::model::Profile;
+    use crate::profile::testing::profile;
+    use crate::profile::{Context, diff};
+
+    /// Name and title of each finding of three captures: of each stack its bytes in KiB, where a period is given sampled.
+    fn said(stacks: &[(&str, [i64; 3])], period: i64) -> Vec<(String, String)> {
+        let columns = [("inuse_objects", "count"), ("inuse_space", "bytes")];
+        let at = |capture: usize| -> Profile {
+            let values: Vec<(&str, [i64; 2])> =
+                stacks.iter().map(|(stack, kib)| (*stack, [kib[capture], kib[capture] * 1024])).collect();
+            let rows: Vec<(&str, &[i64])> = values.iter().map(|(stack, values)| (*stack, &values[..])).collect();
+            let mut profile = profile(&columns, &rows);
+            profile.is_sampled = period > 0;
+            profile.header.period = period;
+            profile
+        };
+        let profiles = [0, 1, 2].map(at);
+        let all: Vec<&Profile> = profiles.iter().collect();
+        let found = diff(&all, &Context::default()).unwrap();
+        found.findings.into_iter().map(|finding| (finding.suspect.name, finding.suspect.title)).collect()
+    }
+
+    #[test]
+    fn growth_is_blamed_on_own_code_with_a_name_where_the_leak_begins() {
+        const TASK: &str = "{async_fn#0}";
+        type Stacks<'s> = &'s [(&'s str, [i64; 3])];
+        let cases: [(&str, i64, Stacks<'_>, &[(&str, &str)]); 7] = [
+            (
+                "small growth beside much that chance moves",
+                4096,
+                &[("main.answer;main.page", [4400, 4460, 4430]), ("main.answer;main.keep", [100, 250, 480])],
+                &[("main.keep", "keep")],
+            ),
+            (
+                "nothing but chance",
+                4096,
+                &[("main.answer;main.page", [4400, 4460, 4430]), ("main.answer;main.keep", [100, 110, 105])],
+                &[],
+            ),
+            (
+                "a helper that makes a list and its texts",
+                0,
+                &[
+                    ("work;subscribe;Dice.texts;Dice.text", [1000, 2000, 3000]),
+                    ("work;subscribe;Dice.texts", [100, 200, 300]),
+                    ("work;page", [400, 400, 400]),
+                ],
+                &[("subscribe", "subscribe › Dice.texts › Dice.text")],
+            ),
+            (
+                "a class that keeps what a helper makes",
+                0,
+                &[
+                    ("work;open_session;Store.open;Dice.texts", [2000, 4000, 6000]),
+                    ("work;open_session;Store.open", [100, 200, 300]),
+                    ("work;page", [400, 400, 400]),
+                ],
+                &[("Store.open", "open_session › Store.open › Dice.texts")],
+            ),
+            (
+                "below a task without a name",
+                0,
+                &[(&format!("{TASK};keep;touched"), [1000, 2000, 3000])],
+                &[("keep", "keep › touched")],
+            ),
+            (
+                "through a closure without a name",
+                0,
+                &[(&format!("{TASK};keep;{{closure#0}};text"), [1000, 2000, 3000])],
+                &[("keep", "keep › text")],
+            ),
+            (
+                "beside what a library keeps for the same task",
+                0,
+                &[(&format!("{TASK};chain"), [8000, 27000, 47000]), (&format!("{TASK};malloc"), [0, 45000, 47000])],
+                &[("chain", "chain"), (TASK, TASK)],
+            ),
+        ];
+        for (case, period, stacks, expected) in cases {
+            let told =
+                |(name, chain): &(&str, &str)| ((*name).to_owned(), format!("memory allocated in `{chain}` grows"));
+            let expected: Vec<(String, String)> = expected.iter().map(told).collect();
+            assert_eq!(said(stacks, period), expected, "{case}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What grew over two or more profiles of one service.
 
+use rustc_hash::FxHashSet;
+
 use super::blame::Tree;
 use super::columns::{Columns, Meaning};
 use super::growth::{Capture, Scale, Stacks};
@@ -7,7 +9,7 @@ use super::model::Profile;
 use super::origin::{Origin, Runtime};
 use super::suspects::{Context, suspects};
 use super::tell::{Story, warnings_of};
-use super::{types, waits};
+use super::{native, objects, types, waits};
 use crate::findings::Finding;
 use crate::format::Format;
 
@@ -76,13 +78,13 @@ pub enum DiffError {
 const GROWTH_MIN: f64 = 16.0 * 1024.0;
 /// Least part of the last capture that growth must be.
 const SHARE_MIN: f64 = 0.01;
+/// Bytes from which on growth is told however large the rest is.
+const GROWTH_CLEAR: f64 = 4.0 * 1024.0 * 1024.0;
 /// Things below which growth is no suspect's where no bytes are known.
 const GROWTH_COUNT_MIN: f64 = 10.0;
 const SHARE_COUNT_MIN: f64 = 0.05;
 /// Likewise for growth of libraries and of the runtime without any function of the program's own.
 const SHARE_FOREIGN_MIN: f64 = 0.05;
-/// Part of resident memory that its growth must be to be told beside what the interpreter knows of.
-const RSS_GROWTH_MIN: f64 = 0.1;
 /// Suspects that are told.
 const FINDINGS_MAX: usize = 50;
 const NANOS_PER_HOUR: f64 = 3.6e12;
@@ -149,7 +151,7 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
     let growth_min = if by_count {
         GROWTH_COUNT_MIN.max(last.count as f64 * SHARE_COUNT_MIN)
     } else {
-        GROWTH_MIN.max(last.bytes as f64 * SHARE_MIN)
+        GROWTH_MIN.max((last.bytes as f64 * SHARE_MIN).min(GROWTH_CLEAR))
     };
     let scale = Scale::new(&stacks.captures, between.exposures.clone(), growth_min);
     let growth = scale.weight(&last) - scale.weight(&first);
@@ -158,6 +160,7 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
         scale: &scale,
         meaning,
         growth,
+        held: scale.weight(&last),
         hours: between.hours,
         requests: between.requests,
         own: context.own.as_ref(),
@@ -165,11 +168,14 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
     let mut findings = match shape {
         Shape::Types => types::grown(&story),
         Shape::Goroutines => waits::grown(&story),
-        Shape::Objects => suspects(profiles[profiles.len() - 1], context, FINDINGS_MAX),
+        Shape::Objects => match objects::held(&story) {
+            found if found.is_empty() => suspects(profiles[profiles.len() - 1], context, FINDINGS_MAX),
+            found => found,
+        },
         Shape::Stacks => stacks_grown(&story, scale.weight(&last)),
     };
-    warnings.extend(native_growth(profiles));
-    rank(&mut findings);
+    findings.extend(native::grown(&story));
+    rank(&mut findings, &stacks);
     let totals = stacks.captures.iter().zip(&total).map(|(capture, look)| ProfileTotals {
         format: capture.profile.format,
         file_bytes: capture.profile.file_bytes,
@@ -197,40 +203,19 @@ fn stacks_grown(story: &Story<'_>, held: f64) -> Vec<Finding> {
     sites.iter().map(|site| story.of_site(site)).collect()
 }
 
-/// Says that resident memory grew without what the interpreter knows of, where the captures have both.
-fn native_growth(profiles: &[&Profile]) -> Option<String> {
-    let rss = |profile: &&Profile| {
-        let mut comments = profile.header.comments.iter().map(|comment| profile.text(*comment));
-        comments.find_map(|comment| comment.strip_prefix("rss_bytes: ")?.parse::<i64>().ok())
-    };
-    let all: Vec<i64> = profiles.iter().map(rss).collect::<Option<_>>()?;
-    let traced = |profile: &Profile| {
-        let column = Columns::of(profile)?.bytes?;
-        Some((0..profile.n_samples()).fold(0_i64, |sum, sample| sum.saturating_add(profile.values(sample)[column])))
-    };
-    let known = traced(profiles.last()?)?.saturating_sub(traced(profiles.first()?)?);
-    let grown = all.last()?.saturating_sub(*all.first()?);
-    let is_native = all.windows(2).all(|pair| pair[1] > pair[0])
-        && grown as f64 >= RSS_GROWTH_MIN * *all.last()? as f64
-        && (known as f64) < 0.5 * grown as f64;
-    is_native.then(|| {
-        format!(
-            "resident memory grew by {} and what the interpreter allocated by {}: the rest is native, of an extension or of \
-             fragmentation, and needs a native heap profile",
-            leakscope_model::Bytes(grown.unsigned_abs()),
-            leakscope_model::Bytes(known.max(0).unsigned_abs())
-        )
-    })
-}
-
-/// Those first that grew in every step, then by confidence and growth.
-fn rank(findings: &mut Vec<Finding>) {
+/// Those first that are called leaks, then those of the program's own code, by growth, else by confidence.
+fn rank(findings: &mut Vec<Finding>, stacks: &Stacks<'_>) {
+    let foreign = stacks.frames.iter().filter(|frame| frame.origin != Origin::Own).map(|frame| frame.name.as_str());
+    let foreign: FxHashSet<&str> = foreign.collect();
+    let is_foreign = |finding: &Finding| foreign.contains(finding.suspect.name.as_str());
     let weight = |finding: &Finding| finding.growth.map_or(0, |growth| growth.bytes.max(growth.count));
     findings.sort_by(|a, b| {
         let is_leak = |finding: &Finding| finding.suspect.confidence >= super::tell::LEAK;
         is_leak(b)
             .cmp(&is_leak(a))
+            .then_with(|| is_foreign(a).cmp(&is_foreign(b)))
             .then_with(|| weight(b).cmp(&weight(a)))
+            .then_with(|| b.suspect.confidence.total_cmp(&a.suspect.confidence))
             .then_with(|| a.suspect.name.cmp(&b.suspect.name))
     });
     findings.truncate(FINDINGS_MAX);

@@ -24,3 +24,26 @@ pub fn histogram_of(heap: &Heap<'_>) -> Profile {
     }
     builder.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::profile::growth::stable;
+    use crate::profile::{Context, Granularity, diff, read, top};
+
+    #[test]
+    fn a_dump_compares_with_a_histogram_of_the_same_heap() {
+        let dump = zstd::decode_all(&include_bytes!("../../../../fixtures/heap/tiny-heap.hprof.zst")[..]).unwrap();
+        let of_dump = histogram_of(&crate::analyse(&dump, &|_| {}).unwrap());
+        let of_jvm = read(include_bytes!("../../../../fixtures/heap/tiny-heap.histogram.txt")).unwrap();
+        // The JVM ends the names of hidden classes with an address.
+        let names = |profile: &Profile| -> BTreeSet<String> {
+            top(profile, Granularity::Functions).iter().map(|row| stable(&row.name).into_owned()).collect()
+        };
+        assert_eq!(names(&of_dump), names(&of_jvm));
+        let found = diff(&[&of_jvm, &of_dump], &Context::default()).unwrap();
+        assert_eq!((found.growth_bytes, found.growth_count, found.findings.len()), (0, 0, 0));
+    }
+}

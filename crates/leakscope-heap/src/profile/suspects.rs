@@ -42,6 +42,7 @@ pub fn suspects(profile: &Profile, context: &Context, max: usize) -> Vec<Finding
         scale: &scale,
         meaning,
         growth,
+        held: growth,
         hours: None,
         requests: None,
         own: context.own.as_ref(),

@@ -22,6 +22,9 @@ pub(crate) const LEAK: f64 = 0.5;
 pub(crate) const DOUBTFUL: f64 = 0.45;
 /// Part of what is held that growth must be for it to be more than a shift.
 const GROWN_SHARE_MIN: f64 = 0.05;
+/// Part of all that is held which growth must be to be called a leak, and from which on its size leaves no doubt.
+const PART_MIN: f64 = 0.01;
+const PART_SURE: f64 = 0.1;
 /// Growth in standard errors from which on sampling leaves no doubt.
 const ERRORS_SURE: f64 = 12.0;
 
@@ -32,6 +35,8 @@ pub(crate) struct Story<'s> {
     pub(crate) meaning: Meaning,
     /// All growth, of which each has its share.
     pub(crate) growth: f64,
+    /// All that the last capture holds.
+    pub(crate) held: f64,
     pub(crate) hours: Option<f64>,
     pub(crate) requests: Option<f64>,
     /// What the user calls his own.
@@ -108,7 +113,10 @@ impl Story<'_> {
     pub(crate) fn confidence(&self, grown: &Grown, origin: Origin) -> f64 {
         let exactness = if self.scale.is_sampled { (grown.trend.errors() / ERRORS_SURE).clamp(0.0, 1.0) } else { 1.0 };
         let weight = 0.5 + 0.5 * grown.share;
-        let sure = 0.5 + 0.45 * weight * (0.4 + 0.6 * exactness);
+        // What is small beside all that is held matters less.
+        let part = grown.trend.growth / self.held.max(1.0);
+        let size = (part / PART_SURE).clamp(0.0, 1.0);
+        let sure = 0.5 + 0.45 * weight * (0.4 + 0.6 * exactness) * (0.4 + 0.6 * size);
         let most = match (self.meaning, origin) {
             (Meaning::Allocated, _) => 0.2,
             (Meaning::Live, Origin::Own) => 1.0,
@@ -116,7 +124,11 @@ impl Story<'_> {
             (Meaning::Unknown, _) | (_, Origin::Runtime | Origin::Allocator | Origin::Unknown) => DOUBTFUL,
         };
         let is_short = grown.steps < 2;
-        let doubts = !grown.trend.in_every_step || grown.trend.slows || grown.of_held < GROWN_SHARE_MIN || is_short;
+        let doubts = part < PART_MIN
+            || !grown.trend.in_every_step
+            || grown.trend.slows
+            || grown.of_held < GROWN_SHARE_MIN
+            || is_short;
         let found = if doubts { sure * DOUBTFUL } else { sure };
         found.min(most)
     }
@@ -272,7 +284,7 @@ pub(crate) fn short_name(name: &str) -> String {
     }
 }
 
-/// The last two steps of a path of Rust or C++, with closures, without type arguments.
+/// The last two steps of a path of Rust or C++, without closures, blocks and type arguments.
 fn short_path(name: &str) -> String {
     let mut plain = String::new();
     let mut depth = 0_u32;
@@ -293,8 +305,9 @@ fn short_path(name: &str) -> String {
         }
     }
     let steps: Vec<&str> = plain.split("::").filter(|step| !step.is_empty()).collect();
-    let is_closure = steps.iter().filter(|step| step.starts_with('{')).count();
-    steps[steps.len().saturating_sub(2 + is_closure)..].join("::")
+    let named: Vec<&str> = steps.iter().copied().filter(|step| !step.starts_with('{')).collect();
+    let steps = if named.is_empty() { steps } else { named };
+    steps[steps.len().saturating_sub(2)..].join("::")
 }
 
 /// What could not be read of each capture, as sentences.
@@ -322,7 +335,11 @@ mod tests {
             ("github.com/acme/shop/cart.Keep[go.shape.string]", "cart.Keep[go.shape.string]"),
             ("example_service::leaks::remember_recommendation", "leaks::remember_recommendation"),
             ("<example_service::leaks::SessionStore as core::fmt::Debug>::fmt", "SessionStore::fmt"),
-            ("example_service::work::{{closure}}", "example_service::work::{{closure}}"),
+            ("example_service::work::{{closure}}", "example_service::work"),
+            ("example_service::leaks::SessionStore::open", "SessionStore::open"),
+            ("example_service::leaks::{impl#3}::open", "leaks::open"),
+            ("example_service::serve::{async_fn#0}::{closure_env#1}", "example_service::serve"),
+            ("{async_fn#0}", "{async_fn#0}"),
             ("shop::Cache<K,V>::put", "Cache::put"),
             ("rememberRecommendation", "rememberRecommendation"),
             ("SessionStore.open", "SessionStore.open"),
