@@ -23,8 +23,10 @@ pub(crate) fn grown(story: &Story<'_>) -> Option<Finding> {
     let steps =
         |values: &[i64]| -> Vec<i64> { values.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect() };
     let (all_steps, known_steps) = (steps(&all), steps(&known));
-    let unknown: Vec<i64> = all_steps.iter().zip(&known_steps).map(|(all, known)| all - (*known).max(0)).collect();
-    let (grown, bytes) = (all_steps.iter().sum::<i64>(), unknown.iter().sum::<i64>());
+    let unknown: Vec<i64> =
+        all_steps.iter().zip(&known_steps).map(|(all, known)| all.saturating_sub((*known).max(0))).collect();
+    let sum = |steps: &[i64]| steps.iter().fold(0_i64, |sum, step| sum.saturating_add(*step));
+    let (grown, bytes) = (sum(&all_steps), sum(&unknown));
     let fastest = unknown.iter().copied().max().unwrap_or(0);
     let in_every_step = fastest > 0 && unknown.iter().all(|step| *step as f64 >= PACE_MIN * fastest as f64);
     let matters = grown as f64 >= GROWTH_SHARE_MIN * *all.last()? as f64;
@@ -56,7 +58,7 @@ pub(crate) fn grown(story: &Story<'_>) -> Option<Finding> {
             "resident memory without the tracer's own grew by {} and what the interpreter allocated by {}: the rest is native, of an \
              extension or of fragmentation, and needs a native heap profile",
             size(grown),
-            size(known_steps.iter().sum())
+            size(sum(&known_steps))
         ),
     };
     Some(Finding { identity: identity("native", [NAME].into_iter()), suspect, growth: Some(growth) })

@@ -1,4 +1,5 @@
-//! Sampled objects that outlived collections, as the JDK Flight Recorder tells of them: by what holds them, with their ages.
+//! Sampled objects that outlived collections, as the JDK Flight Recorder tells of them: by what holds them, with their ages, and by the
+//! function that allocated them, which says where in the source, and is all there is of what no object holds.
 
 use std::collections::BTreeMap;
 
