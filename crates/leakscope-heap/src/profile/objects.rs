@@ -1,7 +1,7 @@
 //! Sampled objects that outlived collections, as the JDK Flight Recorder tells of them: by what holds them, with their ages, and by the
 //! function that allocated them, which says where in the source, and is all there is of what no object holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leakscope_model::{Frame, Location, PathStep, Suspect};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -126,16 +126,20 @@ fn by_holder(story: &Story<'_>, capture: &Capture<'_>, least: usize) -> (BTreeMa
 /// where there is no other, the lowest.
 fn place_groups(story: &Story<'_>, groups: &mut BTreeMap<Key, Group>, traces: &[Vec<u32>]) {
     let count = |group: &Group| {
-        let mut counts: FxHashMap<u32, usize> = FxHashMap::default();
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
         for &sample in &group.samples {
-            let distinct: FxHashSet<u32> = traces[sample].iter().copied().collect();
-            distinct.into_iter().for_each(|frame| *counts.entry(frame).or_default() += 1);
+            let distinct: BTreeSet<u32> = traces[sample].iter().copied().collect();
+            for frame in distinct {
+                *counts.entry(frame).or_default() += 1;
+            }
         }
         counts
     };
     let mut all: FxHashMap<u32, usize> = FxHashMap::default();
     for group in groups.values() {
-        count(group).into_iter().for_each(|(frame, n)| *all.entry(frame).or_default() += n);
+        for (frame, n) in count(group) {
+            *all.entry(frame).or_default() += n;
+        }
     }
     for ((name, _), group) in groups {
         let counts = count(group);
@@ -351,7 +355,11 @@ mod tests {
                 ]),
                 // What holds every sixth is not found.
                 Some((class, field)) if at % 6 != 1 => {
-                    builder.path(vec![step(class, field, 3), step("java.lang.Object[]", &format!("[{at}]"), 4), object])
+                    builder.path(vec![
+                        step(class, field, 3),
+                        step("java.lang.Object[]", &format!("[{at}]"), 4),
+                        object,
+                    ]);
                 }
                 _ => {}
             }

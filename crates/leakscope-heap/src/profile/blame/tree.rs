@@ -118,9 +118,10 @@ impl<'t> Tree<'t> {
         let is_own = |frame: &u32| self.stacks.frames[*frame as usize].origin == Origin::Own;
         let is_named = |frame: &u32| !is_nameless(&self.stacks.frames[*frame as usize].name);
         let own = || self.stacks.frames_of(row).filter(is_own);
-        let mut path: Vec<u32> = match self.is_flat {
-            true => own().find(is_named).or_else(|| own().next()).into_iter().collect(),
-            false => own().collect(),
+        let mut path: Vec<u32> = if self.is_flat {
+            own().find(is_named).or_else(|| own().next()).into_iter().collect()
+        } else {
+            own().collect()
         };
         if path.is_empty() {
             let stack: Vec<u32> = self.stacks.frames_of(row).collect();
