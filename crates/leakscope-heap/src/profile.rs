@@ -35,7 +35,7 @@ mod write;
 
 pub use calls::{CallTree, call_tree};
 pub use diff::{DiffError, ProfileDiff, ProfileTotals, diff};
-pub use difference::difference;
+pub use difference::{Joined, difference};
 pub use evidence::histogram_of;
 pub use filter::{Filter, prune};
 pub use inlined::{Inlined, inlined};

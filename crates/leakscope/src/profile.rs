@@ -13,10 +13,10 @@ mod words;
 
 pub(crate) use diff::{Compared, diff_report, diff_text};
 pub(crate) use export::{Export, export};
-pub(crate) use opened::{OpenError, Opened, open};
+pub(crate) use opened::{OpenError, Opened, column, open};
 pub(crate) use options::Options;
 #[cfg(test)]
 pub(crate) use page::TEMPLATE;
 pub(crate) use page::{analysis_html, diff_html};
-pub(crate) use report::{Extent, analysis, answers};
-pub(crate) use text::{Shown, analysis_text, answers_text};
+pub(crate) use report::{Extent, analysis};
+pub(crate) use text::{Ranked, Shown, analysis_text, answers_text};

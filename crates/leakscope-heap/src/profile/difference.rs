@@ -2,15 +2,17 @@
 //!
 //! Source: `merge.go` and `fetch.go` of google/pprof.
 
+mod joined;
+
 use std::hash::Hasher;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::builder::Builder;
 use super::model::{Function, Label, LabelValue, Line, Location, Mapping, Profile, Text, ValueType};
+use super::top::BASE_LABEL;
+pub use joined::Joined;
 
-/// Label of what is subtracted, so that equal stacks of both stay apart, as `go tool pprof` has it.
-const BASE_LABEL: (&str, &str) = ("pprof::base", "true");
 /// Sizes of mappings are compared in pages of this many bytes.
 const PAGE_BYTES: u64 = 0x1000;
 
@@ -31,22 +33,14 @@ struct Part<'p> {
 
 /// All samples of all parts, equal ones as one; samples without a value are dropped.
 fn merge(parts: &[Part<'_>]) -> Profile {
-    let first = parts[0].profile;
     let columns = common_columns(parts);
-    let mut builder = Builder::new(first.format, first.file_bytes as usize);
-    header(&mut builder, parts, &columns);
-    for column in &columns {
-        let kind = first.sample_types[column[0]];
-        builder.sample_type(first.text(kind.kind), first.text(kind.unit));
-    }
+    let mut builder = outline(parts, &columns);
     if columns.is_empty() {
-        builder.warn("the profiles have no column in common".to_owned());
         return builder.finish();
     }
     let mut merger = Merger::new(columns.len());
     for (index, part) in parts.iter().enumerate() {
-        let chosen: Vec<usize> = columns.iter().map(|column| column[index]).collect();
-        merger.add(&mut builder, *part, &chosen);
+        merger.add(&mut builder, *part, &chosen(&columns, index));
     }
     let has_zero = merger.write(&mut builder);
     let merged = builder.finish();
@@ -55,6 +49,26 @@ fn merge(parts: &[Part<'_>]) -> Profile {
         return merge(&[Part { profile: &merged, is_base: false }]);
     }
     merged
+}
+
+/// What is said of the whole, and its columns.
+fn outline(parts: &[Part<'_>], columns: &[Vec<usize>]) -> Builder {
+    let first = parts[0].profile;
+    let mut builder = Builder::new(first.format, first.file_bytes as usize);
+    header(&mut builder, parts, columns);
+    for column in columns {
+        let kind = first.sample_types[column[0]];
+        builder.sample_type(first.text(kind.kind), first.text(kind.unit));
+    }
+    if columns.is_empty() {
+        builder.warn("the profiles have no column in common".to_owned());
+    }
+    builder
+}
+
+/// The columns of one part.
+fn chosen(columns: &[Vec<usize>], part: usize) -> Vec<usize> {
+    columns.iter().map(|column| column[part]).collect()
 }
 
 /// The columns that all parts have: for each of them its place in each part.
@@ -151,28 +165,36 @@ impl Merger {
         }
     }
 
-    /// Adds the samples of a part, with its columns in the order of `columns`.
-    fn add(&mut self, builder: &mut Builder, part: Part<'_>, columns: &[usize]) {
-        let profile = part.profile;
-        let mut names = Names { profile, texts: vec![None; profile.texts.len()] };
-        let is_kept = |sample: &usize| columns.iter().any(|&column| profile.values(*sample)[column] != 0);
-        let mut locations: Vec<Option<u32>> = vec![None; profile.locations.len()];
+    /// The merged location of each of a part's that a sample with a value passes, else [`NONE`]; in the order of the samples.
+    fn locations(&mut self, builder: &mut Builder, names: &mut Names<'_>, columns: &[usize]) -> Vec<u32> {
+        let profile = names.profile;
+        let mut locations = vec![NONE; profile.locations.len()];
         let mut functions: Vec<Option<u32>> = vec![None; profile.functions.len()];
         if let Some(main) = profile.mappings.first()
             && self.mappings.is_empty()
         {
             // The first mapping is the program's, and stays the first.
-            self.mapping(builder, &mut names, main);
+            self.mapping(builder, names, main);
         }
-        let (mut stack, mut labels) = (Vec::new(), Vec::new());
-        for sample in (0..profile.n_samples()).filter(is_kept) {
-            stack.clear();
+        for sample in (0..profile.n_samples()).filter(|sample| has_value(profile, *sample, columns)) {
             for &location in profile.stack(sample) {
-                let known = locations[location as usize];
-                let number = known.unwrap_or_else(|| self.location(builder, &mut names, &mut functions, location));
-                locations[location as usize] = Some(number);
-                stack.push(number);
+                if locations[location as usize] == NONE {
+                    locations[location as usize] = self.location(builder, names, &mut functions, location);
+                }
             }
+        }
+        locations
+    }
+
+    /// Adds the samples of a part, with its columns in the order of `columns`.
+    fn add(&mut self, builder: &mut Builder, part: Part<'_>, columns: &[usize]) {
+        let profile = part.profile;
+        let mut names = Names::of(profile);
+        let locations = self.locations(builder, &mut names, columns);
+        let (mut stack, mut labels) = (Vec::new(), Vec::new());
+        for sample in (0..profile.n_samples()).filter(|sample| has_value(profile, *sample, columns)) {
+            stack.clear();
+            stack.extend(profile.stack(sample).iter().map(|location| locations[*location as usize]));
             labels.clear();
             labels.extend(profile.labels(sample).iter().map(|label| names.label(builder, label)));
             if part.is_base {
@@ -292,6 +314,11 @@ impl Merger {
     }
 }
 
+fn has_value(profile: &Profile, sample: usize, columns: &[usize]) -> bool {
+    let values = profile.values(sample);
+    columns.iter().any(|&column| values[column] != 0)
+}
+
 fn start(ends: &[usize], index: u32) -> usize {
     if index == 0 { 0 } else { ends[index as usize - 1] }
 }
@@ -302,7 +329,11 @@ struct Names<'p> {
     texts: Vec<Option<Text>>,
 }
 
-impl Names<'_> {
+impl<'p> Names<'p> {
+    fn of(profile: &'p Profile) -> Self {
+        Self { profile, texts: vec![None; profile.texts.len()] }
+    }
+
     fn text(&mut self, builder: &mut Builder, text: Text) -> Text {
         *self.texts[text.0 as usize].get_or_insert_with(|| builder.text(self.profile.text(text)))
     }

@@ -107,12 +107,25 @@ impl<'p> Capture<'p> {
 
     /// Frames of a sample's stack, leaf first.
     pub(crate) fn frames_of(&self, sample: usize) -> impl Iterator<Item = u32> {
-        let row = |location: &u32| {
-            let at = *location as usize;
-            let start = if at == 0 { 0 } else { self.frame_ends[at - 1] as usize };
-            &self.frames[start..self.frame_ends[at] as usize]
-        };
-        self.profile.stack(sample).iter().flat_map(row).copied()
+        self.profile.stack(sample).iter().flat_map(|location| self.frames_at(*location)).copied()
+    }
+
+    /// Likewise as a list, which is faster where all of them are wanted.
+    fn write_frames(&self, sample: usize, into: &mut Vec<u32>) {
+        into.clear();
+        for &location in self.profile.stack(sample) {
+            match self.frames_at(location) {
+                [frame] => into.push(*frame),
+                frames => into.extend_from_slice(frames),
+            }
+        }
+    }
+
+    #[inline]
+    fn frames_at(&self, location: u32) -> &[u32] {
+        let at = location as usize;
+        let start = if at == 0 { 0 } else { self.frame_ends[at - 1] as usize };
+        &self.frames[start..self.frame_ends[at] as usize]
     }
 }
 
@@ -149,9 +162,9 @@ impl<'p> Stacks<'p> {
     /// Adds the samples of a capture to their rows.
     fn fill(&mut self, index: usize, rows: &mut Rows) {
         let n = self.captures.len();
+        let allocated = self.captures[index].columns.allocated.filter(|_| index + 1 == n);
         for sample in 0..self.captures[index].profile.n_samples() {
             let look = self.captures[index].look(sample);
-            let allocated = self.captures[index].columns.allocated.filter(|_| index + 1 == n);
             let allocated = allocated.map(|column| self.captures[index].profile.values(sample)[column]);
             if look == Look::default() && allocated.unwrap_or(0) == 0 {
                 continue;
@@ -162,8 +175,11 @@ impl<'p> Stacks<'p> {
                 self.looks.resize(self.looks.len() + n, Look::default());
             } else {
                 let (capture, other) = self.examples[row as usize];
-                let known = self.captures[capture as usize].look(other as usize);
-                if capture as usize != index || (look.bytes, look.count) > (known.bytes, known.count) {
+                let is_bigger = || {
+                    let known = self.captures[index].look(other as usize);
+                    (look.bytes, look.count) > (known.bytes, known.count)
+                };
+                if capture as usize != index || is_bigger() {
                     self.examples[row as usize] = (index as u32, sample as u32);
                 }
             }
@@ -209,21 +225,28 @@ impl<'p> Stacks<'p> {
 #[derive(Default)]
 struct Rows {
     /// The last row with each hash.
-    by_hash: FxHashMap<u64, u32>,
+    by_hash: FxHashMap<u32, u32>,
     /// The row before with the same hash.
     alike: Vec<u32>,
+    /// Frames of the stack that is looked for, and of one that may be alike.
+    wanted: Vec<u32>,
+    other: Vec<u32>,
 }
 
 impl Rows {
     /// The row of a sample's stack; the number of rows where it is new.
     fn find(&mut self, stacks: &Stacks<'_>, capture: usize, sample: usize) -> u32 {
+        stacks.captures[capture].write_frames(sample, &mut self.wanted);
         let mut hasher = FxHasher::default();
-        stacks.captures[capture].frames_of(sample).for_each(|frame| hasher.write_u32(frame));
+        self.wanted.iter().for_each(|frame| hasher.write_u32(*frame));
+        let hash = hasher.finish();
         let next = stacks.examples.len() as u32;
-        let first = self.by_hash.entry(hasher.finish()).or_insert(next);
+        let first = self.by_hash.entry((hash >> 32) as u32 ^ hash as u32).or_insert(next);
         let mut at = *first;
         while at != NONE && at != next {
-            if stacks.frames_of(at as usize).eq(stacks.captures[capture].frames_of(sample)) {
+            let (capture, sample) = stacks.examples[at as usize];
+            stacks.captures[capture as usize].write_frames(sample as usize, &mut self.other);
+            if self.other == self.wanted {
                 return at;
             }
             at = self.alike[at as usize];

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::model::Profile;
 use super::nodes::{Binaries, Granularity, Nodes};
+use super::top::Part;
 
 /// How a function is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,14 +34,28 @@ impl Inlined {
 ///
 /// Counts as inlined into one caller what is never called by it otherwise; of several calls in one stack the outermost counts.
 pub fn inlined(profile: &Profile, granularity: Granularity, column: usize) -> Vec<Inlined> {
-    let nodes = Nodes::of(profile, granularity, Binaries::Merged);
-    let mut pairs = Pairs::of(profile, &nodes);
+    inlined_of(profile, &[Part::whole(profile)], granularity, column)
+}
+
+/// Likewise of several parts whose locations are those of `tables`.
+pub(crate) fn inlined_of(
+    tables: &Profile,
+    parts: &[Part<'_>],
+    granularity: Granularity,
+    column: usize,
+) -> Vec<Inlined> {
+    let nodes = Nodes::of(tables, granularity, Binaries::Merged);
+    let mut pairs = Pairs::of(tables, &nodes);
     if pairs.numbers.is_empty() {
         return vec![Inlined::Never; nodes.len()];
     }
-    for sample in 0..profile.n_samples() {
-        if profile.values(sample)[column] != 0 {
-            pairs.pass(profile.stack(sample), &nodes, sample as u32 + 1);
+    let mut stamp = 0;
+    for part in parts {
+        for sample in 0..part.profile.n_samples() {
+            if part.profile.values(sample)[part.columns[column]] != 0 {
+                stamp += 1;
+                pairs.pass(part, sample, &nodes, stamp);
+            }
         }
     }
     pairs.finish()
@@ -87,10 +102,10 @@ impl Pairs {
         }
     }
 
-    fn pass(&mut self, stack: &[u32], nodes: &Nodes, stamp: u32) {
+    fn pass(&mut self, part: &Part<'_>, sample: usize, nodes: &Nodes, stamp: u32) {
         let mut caller: Option<u32> = None;
-        for location in stack.iter().rev() {
-            for (depth, node) in nodes.at(*location).iter().rev().enumerate() {
+        for location in part.profile.stack(sample).iter().rev() {
+            for (depth, node) in nodes.at(part.location(*location)).iter().rev().enumerate() {
                 if let Some(caller) = caller.filter(|caller| caller != node) {
                     self.call(caller, *node, depth > 0, stamp);
                 }

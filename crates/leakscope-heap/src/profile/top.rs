@@ -44,13 +44,19 @@ pub enum Order {
 ///
 /// O(frames of all stacks), without a look-up for each.
 pub fn top(profile: &Profile, granularity: Granularity) -> Vec<Row> {
-    let nodes = Nodes::of(profile, granularity, Binaries::Merged);
-    let sums = Sums::of(profile, &nodes);
+    top_of(profile, &[Part::whole(profile)], granularity)
+}
+
+/// Likewise of several parts whose locations are those of `tables`.
+pub(crate) fn top_of(tables: &Profile, parts: &[Part<'_>], granularity: Granularity) -> Vec<Row> {
+    let nodes = Nodes::of(tables, granularity, Binaries::Merged);
+    let mut sums = Sums::none(tables.sample_types.len(), &nodes);
+    parts.iter().for_each(|part| sums.add(part, &nodes));
     let has_value = |number: &usize| {
         let (flat, cum) = sums.of_node(*number);
         flat.iter().chain(cum).any(|value| *value != 0)
     };
-    (0..nodes.len()).filter(has_value).map(|number| row(profile, &nodes, &sums, number)).collect()
+    (0..nodes.len()).filter(has_value).map(|number| row(tables, &nodes, &sums, number)).collect()
 }
 
 pub(crate) fn row(profile: &Profile, nodes: &Nodes, sums: &Sums, number: usize) -> Row {
@@ -110,14 +116,46 @@ pub fn totals(profile: &Profile) -> Vec<i64> {
     all.into_iter().zip(base).map(|(all, base)| if base > 0 { base } else { all }).collect()
 }
 
-/// Marks samples of the capture that others are compared with.
-const BASE_LABEL: (&str, &str) = ("pprof::base", "true");
+/// Label of what is subtracted, so that equal stacks of both stay apart, as `go tool pprof` has it.
+pub(crate) const BASE_LABEL: (&str, &str) = ("pprof::base", "true");
 
-fn is_base(profile: &Profile, sample: usize) -> bool {
+pub(crate) fn is_base(profile: &Profile, sample: usize) -> bool {
     profile.labels(sample).iter().any(|label| match label.value {
         super::LabelValue::Text(value) => (profile.text(label.key), profile.text(value)) == BASE_LABEL,
         super::LabelValue::Number { .. } => false,
     })
+}
+
+/// Samples of one profile, told in the locations of the same or of another.
+#[derive(Clone, Debug)]
+pub(crate) struct Part<'p> {
+    pub(crate) profile: &'p Profile,
+    /// The other profile's location for each of its own that has a value; none where they are the same.
+    pub(crate) locations: Option<Vec<u32>>,
+    /// Which of its columns count, in order.
+    pub(crate) columns: Vec<usize>,
+    /// Whether values are taken away.
+    pub(crate) is_base: bool,
+}
+
+impl<'p> Part<'p> {
+    /// All of a profile, as it is.
+    pub(crate) fn whole(profile: &'p Profile) -> Self {
+        Self { profile, locations: None, columns: (0..profile.sample_types.len()).collect(), is_base: false }
+    }
+
+    /// Where a location of its own is.
+    #[inline]
+    pub(crate) fn location(&self, own: u32) -> u32 {
+        self.locations.as_ref().map_or(own, |locations| locations[own as usize])
+    }
+
+    #[inline]
+    fn values<const N: usize>(&self, sample: usize, columns: &[usize]) -> [i64; N] {
+        let values = self.profile.values(sample);
+        let signed = |value: i64| if self.is_base { value.saturating_neg() } else { value };
+        std::array::from_fn(|index| signed(values[columns[index]]))
+    }
 }
 
 /// Flat and cumulative values of each node, one of each sample type.
@@ -128,31 +166,81 @@ pub(crate) struct Sums {
     cum: Vec<i64>,
 }
 
+/// What one node has while samples pass, in one place: the last sample that passed, counted from 1, and its cumulative values.
+#[derive(Clone, Copy)]
+struct Passed<const N: usize> {
+    stamp: u32,
+    cum: [i64; N],
+}
+
+impl<const N: usize> Passed<N> {
+    #[inline]
+    fn pass(&mut self, stamp: u32, values: &[i64; N]) {
+        if self.stamp != stamp {
+            self.stamp = stamp;
+            self.cum.iter_mut().zip(values).for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
+        }
+    }
+}
+
+/// Instead of a node: the location has several, or no sample with a value passes it.
+const SEVERAL: u32 = u32::MAX;
+
 impl Sums {
     pub(crate) fn of(profile: &Profile, nodes: &Nodes) -> Self {
-        let n_columns = profile.sample_types.len();
-        let mut sums =
-            Self { n_columns, flat: vec![0; nodes.len() * n_columns], cum: vec![0; nodes.len() * n_columns] };
-        // Which sample passed a node last, counted from 1.
-        let mut passed = vec![0_u32; nodes.len()];
-        for sample in 0..profile.n_samples() {
-            let stamp = sample as u32 + 1;
-            let values = profile.values(sample);
-            let stack = profile.stack(sample);
-            for location in stack {
-                for node in nodes.at(*location) {
-                    let node = *node as usize;
-                    if passed[node] != stamp {
-                        passed[node] = stamp;
-                        add(&mut sums.cum, node, values);
-                    }
+        let mut sums = Self::none(profile.sample_types.len(), nodes);
+        sums.add(&Part::whole(profile), nodes);
+        sums
+    }
+
+    fn none(n_columns: usize, nodes: &Nodes) -> Self {
+        Self { n_columns, flat: vec![0; nodes.len() * n_columns], cum: vec![0; nodes.len() * n_columns] }
+    }
+
+    fn add(&mut self, part: &Part<'_>, nodes: &Nodes) {
+        let node = |own: u32| match part.location(own) {
+            u32::MAX => SEVERAL,
+            location => {
+                if let [node] = nodes.at(location) {
+                    *node
+                } else {
+                    SEVERAL
                 }
             }
-            if let Some(leaf) = stack.first() {
-                add(&mut sums.flat, nodes.at(*leaf)[0] as usize, values);
+        };
+        let node_of: Vec<u32> = (0..part.profile.locations.len() as u32).map(node).collect();
+        for first in (0..self.n_columns).step_by(2) {
+            match part.columns[first..] {
+                [_] => self.pass::<1>(part, nodes, &node_of, first),
+                _ => self.pass::<2>(part, nodes, &node_of, first),
             }
         }
-        sums
+    }
+
+    /// Adds the `N` columns from `first` on.
+    fn pass<const N: usize>(&mut self, part: &Part<'_>, nodes: &Nodes, node_of: &[u32], first: usize) {
+        let columns = &part.columns[first..first + N];
+        let mut passed = vec![Passed { stamp: 0, cum: [0; N] }; nodes.len()];
+        for sample in 0..part.profile.n_samples() {
+            let values: [i64; N] = part.values(sample, columns);
+            let stack = part.profile.stack(sample);
+            let Some(leaf) = stack.first().filter(|_| values != [0; N]) else { continue };
+            let stamp = sample as u32 + 1;
+            for &location in stack {
+                match node_of[location as usize] {
+                    SEVERAL => {
+                        let all = nodes.at(part.location(location));
+                        all.iter().for_each(|node| passed[*node as usize].pass(stamp, &values));
+                    }
+                    node => passed[node as usize].pass(stamp, &values),
+                }
+            }
+            let leaf = nodes.at(part.location(*leaf))[0] as usize;
+            add(&mut self.flat[leaf * self.n_columns + first..], &values);
+        }
+        for (node, passed) in passed.iter().enumerate() {
+            add(&mut self.cum[node * self.n_columns + first..], &passed.cum);
+        }
     }
 
     /// Flat and cumulative values of one node.
@@ -163,11 +251,8 @@ impl Sums {
 }
 
 #[inline]
-fn add(sums: &mut [i64], node: usize, values: &[i64]) {
-    let start = node * values.len();
-    for (sum, value) in sums[start..start + values.len()].iter_mut().zip(values) {
-        *sum = sum.wrapping_add(*value);
-    }
+fn add(sums: &mut [i64], values: &[i64]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use leakscope_heap::{Diff, DiffError, Format as Captured};
 
 use super::analyze::{read, unreadable};
 use crate::exit::{self, Exit, Failure};
-use crate::heap::{self, Answer, Bytes, Format, Sink, Steps};
+use crate::heap::{self, Answer, Bytes, Format, Input, Sink, Steps};
 use crate::output;
 use crate::profile::Options;
 
@@ -70,18 +70,28 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     }
     args.profile.check()?;
     let steps = Steps::new();
-    let mut captures = Vec::with_capacity(files.len());
-    let mut warnings = Vec::new();
-    for file in &files {
-        let input = read(file, &steps)?;
-        warnings.extend(input.warning);
-        captures.push(input.bytes);
-    }
+    let mut captures: Vec<Input> = Vec::with_capacity(files.len());
+    let mut unread = files.iter();
     // What is no capture at all is left to the reader that says so.
-    let is_profile = |bytes: &Bytes| Captured::of(bytes).is_ok_and(|format| !format.is_graph());
-    if captures.iter().any(is_profile) {
-        return profile::run(args, &files, captures, warnings, &steps);
+    let is_profile = |input: &Input| Captured::of(&input.bytes).is_ok_and(|format| !format.is_graph());
+    while !captures.last().is_some_and(is_profile)
+        && let Some(file) = unread.next()
+    {
+        captures.push(read(file, &steps)?);
     }
+    if captures.last().is_some_and(is_profile) {
+        // Those that are still to come are read one by one, so that the bytes of one at a time are kept.
+        let captures = captures.into_iter().map(Ok).chain(unread.map(|file| read(file, &steps)));
+        return profile::run(args, &files, captures, &steps);
+    }
+    let mut warnings = Vec::new();
+    let captures: Vec<Bytes> = captures
+        .into_iter()
+        .map(|input| {
+            warnings.extend(input.warning);
+            input.bytes
+        })
+        .collect();
     if let Some(format) = captures.first().and_then(|bytes| Captured::of(bytes).ok()) {
         args.profile.refuse_graph(&names[0], format.name())?;
         if !args.requests.is_empty() {

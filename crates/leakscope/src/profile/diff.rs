@@ -9,7 +9,7 @@ use super::opened::Opened;
 use super::options::Options;
 use super::report::{self, Extent};
 use super::words::{amount, change};
-use super::{Shown, text};
+use super::{Ranked, Shown, text};
 use crate::heap::{self, words};
 use crate::output::style;
 
@@ -18,8 +18,10 @@ use crate::output::style;
 pub(crate) struct Compared {
     pub(crate) names: Vec<String>,
     pub(crate) captures: Vec<Profile>,
-    /// The last less the first, whose values are growth.
+    /// The last less the first, whose values are growth; without samples where nobody asks for them.
     pub(crate) difference: Opened,
+    /// Its table.
+    pub(crate) growth: Ranked,
 }
 
 impl Compared {
@@ -52,18 +54,16 @@ pub(crate) fn diff_report(
 ) -> wire::ProfileDiff {
     let difference = &compared.difference;
     warnings.extend(diff.warnings.iter().cloned());
-    let mut rows = profile::top(&difference.whole, options.by().granularity());
-    profile::sort(&mut rows, difference.column, options.order());
     let has_bytes = diff.captures.iter().all(|capture| capture.bytes.is_some());
     wire::ProfileDiff {
         format: compared.captures.last().map_or_else(String::new, |last| last.format().name().to_owned()),
         captures: compared.names.iter().zip(&compared.captures).map(|(name, it)| capture(compared, name, it)).collect(),
         sample_types: report::sample_types(&difference.whole),
-        functions: rows.into_iter().take(extent.functions).map(report::function).collect(),
+        functions: compared.growth.rows.iter().take(extent.functions).cloned().map(report::function).collect(),
         growth_bytes: has_bytes.then_some(diff.growth_bytes),
         suspects: diff.findings.iter().take(extent.suspects).map(heap::finding).collect(),
         warnings,
-        answers: report::answers(difference, options, extent.functions),
+        answers: report::answers(difference, options, extent.calls),
     }
 }
 
@@ -90,8 +90,7 @@ pub(crate) fn diff_text(compared: &Compared, report: &wire::ProfileDiff, options
     for (index, finding) in report.suspects.iter().take(shown.suspects).enumerate() {
         text.push_str(&heap::suspect(index + 1, finding, &report.format));
     }
-    let total = profile::totals(&difference.whole)[difference.column];
-    text.push_str(&text::top(difference, options, shown.rows, total));
+    text.push_str(&text::top(difference, options, shown.rows, &compared.growth));
     text
 }
 

@@ -75,19 +75,15 @@ impl Opened {
     /// # Errors
     /// When it has no such sample type, or none at all.
     pub(crate) fn new(whole: Profile, options: &Options, file: &str) -> Result<Self, Failure> {
-        let column = column(&whole, options.sample_type.as_deref(), file)?;
+        let column = column(&whole, options, file)?;
         let filter = options.filter();
         let filtered = (!filter.is_empty()).then(|| filter.apply(&whole));
         Ok(Self { whole, filtered, column, is_difference: false })
     }
 
-    /// What grew, of profiles that filters have cut already.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub(crate) fn difference(whole: Profile, options: &Options, file: &str) -> Result<Self, Failure> {
-        let column = column(&whole, options.sample_type.as_deref(), file)?;
-        Ok(Self { whole, filtered: None, column, is_difference: true })
+    /// What grew in a column, of profiles that filters have cut already.
+    pub(crate) fn difference(whole: Profile, column: usize) -> Self {
+        Self { whole, filtered: None, column, is_difference: true }
     }
 
     /// `growth of ` before what values count, where they are growth.
@@ -119,14 +115,18 @@ impl Opened {
     }
 }
 
-fn column(profile: &Profile, wanted: Option<&str>, file: &str) -> Result<usize, Failure> {
+/// The sample type that is asked for, else the profile's own choice. `file` names the profile in errors.
+///
+/// # Errors
+/// When it has no such sample type, or none at all.
+pub(crate) fn column(profile: &Profile, options: &Options, file: &str) -> Result<usize, Failure> {
     let types = profile.sample_types();
     if types.is_empty() {
         return Err(Failure::usage(format!(
             "`{file}`: expected a profile with values, found one without a sample type"
         )));
     }
-    let Some(wanted) = wanted else { return Ok(profile.default_column()) };
+    let Some(wanted) = options.sample_type.as_deref() else { return Ok(profile.default_column()) };
     // Old profiles call `space` and `objects` what is `inuse_space` and `inuse_objects` today.
     let found = profile.sample_type(wanted).or_else(|| profile.sample_type(wanted.strip_prefix("inuse_")?));
     found.ok_or_else(|| {

@@ -94,7 +94,7 @@ pub(crate) fn diff_html(compared: &Compared, options: &Options, report: &wire::P
             captures: &report.captures,
             sample_types: &report.sample_types,
             column: difference.column,
-            total: profile::totals(&difference.whole)[difference.column],
+            total: compared.growth.total,
             what: options.by().title(),
             cum: options.order() == Order::Cum,
             period: None,

@@ -17,8 +17,10 @@ use crate::heap;
 pub(crate) struct Extent {
     /// Suspects at most.
     pub(crate) suspects: usize,
-    /// Functions at most.
+    /// Functions at most; 0 where only the table of the text is shown, which ranks for itself.
     pub(crate) functions: usize,
+    /// Functions with callers and callees at most, where none are named.
+    pub(crate) calls: usize,
 }
 
 /// Source files up to here are read for a listing; larger ones are no sources.
@@ -34,21 +36,25 @@ pub(crate) fn analysis(
     let Opened { whole, column, .. } = opened;
     let part = opened.part();
     warnings.extend(part.warnings().iter().cloned());
-    let mut rows = profile::top(part, options.by().granularity());
-    profile::sort(&mut rows, *column, options.order());
+    let is_histogram = whole.format() == Format::ClassHistogram;
+    let mut rows = Vec::new();
+    if extent.functions > 0 || is_histogram {
+        rows = profile::top(part, options.by().granularity());
+        profile::sort(&mut rows, *column, options.order());
+    }
     wire::ProfileAnalysis {
         format: whole.format().name().to_owned(),
         file_bytes: whole.file_bytes(),
         samples: part.n_samples() as u64,
         sample_types: sample_types(whole),
-        classes: (whole.format() == Format::ClassHistogram).then(|| classes(&rows)),
+        classes: is_histogram.then(|| classes(&rows)),
         functions: rows.into_iter().take(extent.functions).map(function).collect(),
         suspects: suspects(part, &options.context(&[]), extent.suspects),
         totals: profile::totals(whole),
         period: period(whole),
         taken_at: taken_at(whole),
         warnings,
-        answers: wire::ProfileAnswers::default(),
+        answers: answers(opened, options, extent.calls),
     }
 }
 
@@ -105,7 +111,7 @@ fn classes(rows: &[Row]) -> Vec<wire::HeapClass> {
 }
 
 /// What is asked beside the report: of calls at most `rows` functions where none are named.
-pub(crate) fn answers(opened: &Opened, options: &Options, rows: usize) -> wire::ProfileAnswers {
+pub(super) fn answers(opened: &Opened, options: &Options, rows: usize) -> wire::ProfileAnswers {
     wire::ProfileAnswers {
         calls: options.asks_for_calls().then(|| calls(opened, options, rows)),
         listing: options.list.as_ref().map(|name| {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment};
-use leakscope_heap::profile::{self, Inlined};
+use leakscope_heap::profile::{self, Inlined, Row};
 use leakscope_wire as wire;
 
 use super::opened::Opened;
@@ -23,6 +23,26 @@ const CALLS_INDENT: usize = 42;
 pub(crate) struct Shown {
     pub(crate) suspects: usize,
     pub(crate) rows: usize,
+}
+
+/// What the table is made of.
+#[derive(Debug)]
+pub(crate) struct Ranked {
+    /// Those that have something in the column, the largest first.
+    pub(crate) rows: Vec<Row>,
+    /// By [`Row::number`].
+    pub(crate) inlined: Vec<Inlined>,
+    /// What shares are shares of.
+    pub(crate) total: i64,
+}
+
+impl Ranked {
+    fn of(opened: &Opened, options: &Options, total: i64) -> Self {
+        let granularity = options.by().granularity();
+        let mut rows = profile::top(opened.part(), granularity);
+        profile::rank(&mut rows, opened.column, options.order());
+        Self { rows, inlined: profile::inlined(opened.part(), granularity, opened.column), total }
+    }
 }
 
 /// The first screen is the answer; then the table.
@@ -52,7 +72,10 @@ pub(crate) fn analysis_text(
             let total = classes.iter().map(|class| class.self_bytes).sum();
             text.push_str(&heap::class_table(&classes[..classes.len().min(shown.rows)], total));
         }
-        None => text.push_str(&top(opened, options, shown.rows, analysis.totals[opened.column])),
+        None => {
+            let ranked = Ranked::of(opened, options, analysis.totals[opened.column]);
+            text.push_str(&top(opened, options, shown.rows, &ranked));
+        }
     }
     text
 }
@@ -93,12 +116,9 @@ fn share_of(part: i64, whole: i64, unit: &str) -> String {
 }
 
 /// Flat and cumulative values, with sums and shares.
-pub(super) fn top(opened: &Opened, options: &Options, n_rows: usize, total: i64) -> String {
-    let (part, column) = (opened.part(), opened.column);
-    let granularity = options.by().granularity();
-    let mut rows = profile::top(part, granularity);
-    profile::rank(&mut rows, column, options.order());
-    let inlined = profile::inlined(part, granularity, column);
+pub(super) fn top(opened: &Opened, options: &Options, n_rows: usize, ranked: &Ranked) -> String {
+    let Ranked { rows, inlined, total } = ranked;
+    let (column, total) = (opened.column, *total);
     let mut lines = table::new(&["FLAT", "FLAT%", "SUM%", "CUM", "CUM%", "FUNCTION", "FILE"], 0);
     for words in [5, 6] {
         if let Some(column) = lines.column_mut(words) {

@@ -1,7 +1,9 @@
 //! One profile less another, by content.
 
 use super::*;
+use crate::profile::inlined::inlined;
 use crate::profile::testing::{profile, stacks};
+use crate::profile::top::{self, Granularity};
 
 const SPACE: [(&str, &str); 1] = [("inuse_space", "bytes")];
 
@@ -65,4 +67,34 @@ fn addresses_compare_though_the_program_lies_elsewhere() {
     let difference = difference(&at(0x10_000), &at(0x70_000));
     assert_eq!(difference.locations.len(), 1);
     assert_eq!(difference.locations[0].address, 0x71_234, "as in the later one");
+}
+
+#[test]
+fn what_is_not_merged_says_the_same_as_what_is() {
+    type Stacks = [(&'static str, &'static [i64])];
+    let cases: [(&Stacks, &Stacks); 5] = [
+        (
+            &[("main;open", &[10, 1]), ("main>inner;close", &[3, 0]), ("main;open", &[5, 2]), ("gone", &[0, 0])],
+            &[("new;main;open", &[40, 7]), ("main>inner", &[7, 1]), ("gone", &[0, 0])],
+        ),
+        (&[], &[("main", &[3, 1])]),
+        (&[("main", &[3, 1])], &[]),
+        // Values below nothing and beyond all bounds are merged.
+        (&[("main", &[5, 1]), ("main", &[-5, -1]), ("b", &[1, 1])], &[("main", &[2, -3])]),
+        (&[("main", &[i64::MAX, 1]), ("main", &[i64::MAX, 1])], &[("main", &[2, 3])]),
+    ];
+    let columns = [("inuse_space", "bytes"), ("inuse_objects", "count")];
+    for (base, later) in cases {
+        let (base, later) = (profile(&columns, base), profile(&columns, later));
+        let whole = difference(&base, &later);
+        let joined = Joined::new(&base, &later);
+        assert_eq!(joined.outline().sample_types, whole.sample_types);
+        assert_eq!(joined.totals(), top::totals(&whole));
+        for granularity in [Granularity::Functions, Granularity::Lines] {
+            assert_eq!(joined.top(granularity), top::top(&whole, granularity));
+            for column in 0..columns.len() {
+                assert_eq!(joined.inlined(granularity, column), inlined(&whole, granularity, column));
+            }
+        }
+    }
 }

@@ -235,14 +235,14 @@ impl Reading {
         while let Some(field) = message.next().map_err(broken)? {
             match field.number {
                 sample::LOCATION_ID => {
+                    let stacks = &mut self.profile.stacks;
                     for id in field.numbers().map_err(broken)? {
                         let id = id.map_err(broken)?;
                         let Some(location) = self.location_ids.index(id) else {
-                            let place =
-                                format!("sample[{index}].location_id[{}]", self.profile.stacks.len() - n_stacked);
+                            let place = format!("sample[{index}].location_id[{}]", stacks.len() - n_stacked);
                             return Err(invalid(place, "the id of a location", id.to_string()));
                         };
-                        self.profile.stacks.push(location);
+                        stacks.push(location);
                     }
                 }
                 sample::VALUE => {

@@ -122,6 +122,18 @@ impl<'a> Message<'a> {
             self.at += 1;
             return Ok(u64::from(byte));
         }
+        if let [low, high, ..] = *rest
+            && high < 0x80
+        {
+            self.at += 2;
+            return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
+        }
+        self.long_number()
+    }
+
+    #[inline(never)]
+    fn long_number(&mut self) -> Result<u64, Broken> {
+        let rest = &self.bytes[self.at..];
         let mut number = 0;
         for (index, &byte) in rest.iter().take(NUMBER_BYTES_MAX).enumerate() {
             number |= u64::from(byte & 0x7f) << (7 * index);

@@ -18,12 +18,13 @@ pub(super) fn run(args: &Args, input: Input, steps: &Steps) -> Result<Exit, Fail
     let options = &args.profile;
     let name = args.file.display().to_string();
     steps.begin("reading samples");
-    let whole = profile::open(&input.bytes, options).map_err(|error| no_profile(&args.file, &error))?;
+    let Input { bytes, warning } = input;
+    let whole = profile::open(&bytes, options).map_err(|error| no_profile(&args.file, &error))?;
+    // The profile has all of it, and is as large.
+    drop(bytes);
     let opened = Opened::new(whole, options, &name)?;
     steps.begin("ranking functions");
-    let answers = profile::answers(&opened, options, args.top.unwrap_or(args.rows_of_calls()));
-    let analysis = profile::analysis(&opened, options, args.profile_extent(), input.warning.into_iter().collect());
-    let analysis = ProfileAnalysis { answers, ..analysis };
+    let analysis = profile::analysis(&opened, options, args.profile_extent(), warning.into_iter().collect());
     steps.begin("writing");
     write_files(args, &opened, &name)?;
     steps.end();
@@ -44,10 +45,6 @@ pub(in crate::cmd) fn no_profile(file: &Path, error: &OpenError) -> Failure {
 }
 
 impl Args {
-    fn rows_of_calls(&self) -> usize {
-        if self.answer.format == Format::Text { TOP } else { TOP_CALLS }
-    }
-
     fn profile_extent(&self) -> Extent {
         let is_text = self.answer.format == Format::Text;
         let suspects = match (is_text, self.answer.fail_on_leak) {
@@ -56,7 +53,8 @@ impl Args {
             (true, true) => TOP_SUSPECTS_ALL,
             (false, _) => self.top.unwrap_or(TOP_SUSPECTS_ALL),
         };
-        Extent { suspects, functions: self.top.unwrap_or(if is_text { TOP } else { usize::MAX }) }
+        let functions = if is_text { 0 } else { self.top.unwrap_or(usize::MAX) };
+        Extent { suspects, functions, calls: self.top.unwrap_or(if is_text { TOP } else { TOP_CALLS }) }
     }
 }
 
