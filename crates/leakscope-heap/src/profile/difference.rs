@@ -170,6 +170,7 @@ impl Merger {
         let profile = names.profile;
         let mut locations = vec![NONE; profile.locations.len()];
         let mut functions: Vec<Option<u32>> = vec![None; profile.functions.len()];
+        let mut n_missing = locations.len();
         if let Some(main) = profile.mappings.first()
             && self.mappings.is_empty()
         {
@@ -177,8 +178,12 @@ impl Merger {
             self.mapping(builder, names, main);
         }
         for sample in (0..profile.n_samples()).filter(|sample| has_value(profile, *sample, columns)) {
+            if n_missing == 0 {
+                break;
+            }
             for &location in profile.stack(sample) {
                 if locations[location as usize] == NONE {
+                    n_missing -= 1;
                     locations[location as usize] = self.location(builder, names, &mut functions, location);
                 }
             }

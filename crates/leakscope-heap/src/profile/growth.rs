@@ -85,6 +85,8 @@ pub(crate) struct Capture<'p> {
     /// Frames of all locations, the innermost inlined one first: those of `i` are from the end of `i - 1` to `frame_ends[i]`.
     frames: Vec<u32>,
     frame_ends: Vec<u32>,
+    /// The frame of each location that has one alone, else [`NONE`].
+    only_frames: Vec<u32>,
 }
 
 impl<'p> Capture<'p> {
@@ -93,7 +95,8 @@ impl<'p> Capture<'p> {
         let columns = Columns::of(profile)?;
         let period = (profile.is_sampled && profile.header.period > 1).then_some(profile.header.period as f64);
         let runtime = Runtime::of(profile);
-        Some(Self { profile, columns, runtime, period, frames: Vec::new(), frame_ends: Vec::new() })
+        let (frames, frame_ends, only_frames) = (Vec::new(), Vec::new(), Vec::new());
+        Some(Self { profile, columns, runtime, period, frames, frame_ends, only_frames })
     }
 
     /// What a sample holds.
@@ -107,17 +110,31 @@ impl<'p> Capture<'p> {
 
     /// Frames of a sample's stack, leaf first.
     pub(crate) fn frames_of(&self, sample: usize) -> impl Iterator<Item = u32> {
-        self.profile.stack(sample).iter().flat_map(|location| self.frames_at(*location)).copied()
+        let mut locations = self.profile.stack(sample).iter();
+        let mut of_location: &[u32] = &[];
+        std::iter::from_fn(move || {
+            // Nearly all locations have one frame, for which nothing is begun.
+            while of_location.is_empty() {
+                let location = *locations.next()?;
+                match self.only_frames[location as usize] {
+                    NONE => of_location = self.frames_at(location),
+                    only => return Some(only),
+                }
+            }
+            let (frame, rest) = of_location.split_first()?;
+            of_location = rest;
+            Some(*frame)
+        })
     }
 
     /// Likewise as a list, which is faster where all of them are wanted.
     fn write_frames(&self, sample: usize, into: &mut Vec<u32>) {
+        let stack = self.profile.stack(sample);
         into.clear();
-        for &location in self.profile.stack(sample) {
-            match self.frames_at(location) {
-                [frame] => into.push(*frame),
-                frames => into.extend_from_slice(frames),
-            }
+        into.extend(stack.iter().map(|location| self.only_frames[*location as usize]));
+        if into.contains(&NONE) {
+            into.clear();
+            stack.iter().for_each(|location| into.extend_from_slice(self.frames_at(*location)));
         }
     }
 
@@ -238,7 +255,9 @@ impl Rows {
     fn find(&mut self, stacks: &Stacks<'_>, capture: usize, sample: usize) -> u32 {
         stacks.captures[capture].write_frames(sample, &mut self.wanted);
         let mut hasher = FxHasher::default();
-        self.wanted.iter().for_each(|frame| hasher.write_u32(*frame));
+        let pairs = self.wanted.chunks_exact(2);
+        pairs.remainder().iter().for_each(|frame| hasher.write_u32(*frame));
+        pairs.for_each(|pair| hasher.write_u64(u64::from(pair[0]) << 32 | u64::from(pair[1])));
         let hash = hasher.finish();
         let next = stacks.examples.len() as u32;
         let first = self.by_hash.entry((hash >> 32) as u32 ^ hash as u32).or_insert(next);
@@ -288,6 +307,8 @@ impl FrameTable {
                 capture.frames.push(number);
             }
             capture.frame_ends.push(capture.frames.len() as u32);
+            let only = if let [frame] = capture.frames_at(location) { *frame } else { NONE };
+            capture.only_frames.push(only);
         }
     }
 

@@ -235,20 +235,21 @@ impl Reading {
         while let Some(field) = message.next().map_err(broken)? {
             match field.number {
                 sample::LOCATION_ID => {
-                    let stacks = &mut self.profile.stacks;
-                    for id in field.numbers().map_err(broken)? {
-                        let id = id.map_err(broken)?;
-                        let Some(location) = self.location_ids.index(id) else {
-                            let place = format!("sample[{index}].location_id[{}]", stacks.len() - n_stacked);
-                            return Err(invalid(place, "the id of a location", id.to_string()));
-                        };
-                        stacks.push(location);
+                    let (stacks, ids) = (&mut self.profile.stacks, &self.location_ids);
+                    let mut missing = None;
+                    let read = field.each_number(|id| match ids.index(id) {
+                        Some(location) => stacks.push(location),
+                        None => missing = missing.or(Some((stacks.len() - n_stacked, id))),
+                    });
+                    if let Some((at, id)) = missing {
+                        let place = format!("sample[{index}].location_id[{at}]");
+                        return Err(invalid(place, "the id of a location", id.to_string()));
                     }
+                    read.map_err(broken)?;
                 }
                 sample::VALUE => {
-                    for value in field.numbers().map_err(broken)? {
-                        self.profile.values.push(value.map_err(broken)? as i64);
-                    }
+                    let values = &mut self.profile.values;
+                    field.each_number(|value| values.push(value as i64)).map_err(broken)?;
                 }
                 sample::LABEL => {
                     let label = self

@@ -122,18 +122,6 @@ impl<'a> Message<'a> {
             self.at += 1;
             return Ok(u64::from(byte));
         }
-        if let [low, high, ..] = *rest
-            && high < 0x80
-        {
-            self.at += 2;
-            return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
-        }
-        self.long_number()
-    }
-
-    #[inline(never)]
-    fn long_number(&mut self) -> Result<u64, Broken> {
-        let rest = &self.bytes[self.at..];
         let mut number = 0;
         for (index, &byte) in rest.iter().take(NUMBER_BYTES_MAX).enumerate() {
             number |= u64::from(byte & 0x7f) << (7 * index);
@@ -191,6 +179,37 @@ impl<'a> Field<'a> {
             Value::Number(number) => Ok(Numbers { one: Some(number), packed: Message::of(&[]) }),
             Value::Bytes(packed) => Ok(Numbers { one: None, packed }),
             Value::Fixed => Err(Broken { at: self.at, fault: Fault::NoNumber }),
+        }
+    }
+
+    /// Has `take` see each number of a repeated field: as [`Self::numbers`], and faster where most have one byte or two.
+    #[inline]
+    pub(super) fn each_number(self, mut take: impl FnMut(u64)) -> Result<(), Broken> {
+        let Numbers { mut one, mut packed } = self.numbers()?;
+        let bytes = packed.bytes;
+        let mut at = packed.at;
+        loop {
+            let number = match (one.take(), bytes.get(at)) {
+                (Some(one), _) => one,
+                (None, None) => return Ok(()),
+                (None, Some(&low)) => {
+                    at += 1;
+                    if low < 0x80 {
+                        u64::from(low)
+                    } else if let Some(&high) = bytes.get(at)
+                        && high < 0x80
+                    {
+                        at += 1;
+                        u64::from(low & 0x7f) | u64::from(high) << 7
+                    } else {
+                        packed.at = at - 1;
+                        let number = packed.number()?;
+                        at = packed.at;
+                        number
+                    }
+                }
+            };
+            take(number);
         }
     }
 
