@@ -236,12 +236,16 @@ impl Reading {
             match field.number {
                 sample::LOCATION_ID => {
                     let (stacks, ids) = (&mut self.profile.stacks, &self.location_ids);
+                    let n_before = stacks.len();
+                    stacks.resize(n_before + field.n_numbers(), 0);
+                    let mut places = stacks[n_before..].iter_mut();
                     let mut missing = None;
-                    let read = field.each_number(|id| match ids.index(id) {
-                        Some(location) => stacks.push(location),
-                        None => missing = missing.or(Some((stacks.len() - n_stacked, id))),
+                    let read = field.each_number(|id| match (places.next(), ids.index(id)) {
+                        (Some(place), Some(location)) => *place = location,
+                        (rest, _) => missing = missing.or(Some((usize::from(rest.is_some()) + places.len(), id))),
                     });
-                    if let Some((at, id)) = missing {
+                    if let Some((n_left, id)) = missing {
+                        let at = stacks.len() - n_left - n_stacked;
                         let place = format!("sample[{index}].location_id[{at}]");
                         return Err(invalid(place, "the id of a location", id.to_string()));
                     }
