@@ -134,7 +134,9 @@ impl<'p> Capture<'p> {
         into.extend(stack.iter().map(|location| self.only_frames[*location as usize]));
         if into.contains(&NONE) {
             into.clear();
-            stack.iter().for_each(|location| into.extend_from_slice(self.frames_at(*location)));
+            for location in stack {
+                into.extend_from_slice(self.frames_at(*location));
+            }
         }
     }
 
@@ -256,8 +258,12 @@ impl Rows {
         stacks.captures[capture].write_frames(sample, &mut self.wanted);
         let mut hasher = FxHasher::default();
         let pairs = self.wanted.chunks_exact(2);
-        pairs.remainder().iter().for_each(|frame| hasher.write_u32(*frame));
-        pairs.for_each(|pair| hasher.write_u64(u64::from(pair[0]) << 32 | u64::from(pair[1])));
+        for frame in pairs.remainder() {
+            hasher.write_u32(*frame);
+        }
+        for pair in pairs {
+            hasher.write_u64(u64::from(pair[0]) << 32 | u64::from(pair[1]));
+        }
         let hash = hasher.finish();
         let next = stacks.examples.len() as u32;
         let first = self.by_hash.entry((hash >> 32) as u32 ^ hash as u32).or_insert(next);

@@ -51,7 +51,9 @@ pub fn top(profile: &Profile, granularity: Granularity) -> Vec<Row> {
 pub(crate) fn top_of(tables: &Profile, parts: &[Part<'_>], granularity: Granularity) -> Vec<Row> {
     let nodes = Nodes::of(tables, granularity, Binaries::Merged);
     let mut sums = Sums::none(tables.sample_types.len(), &nodes);
-    parts.iter().for_each(|part| sums.add(part, &nodes));
+    for part in parts {
+        sums.add(part, &nodes);
+    }
     let has_value = |number: &usize| {
         let (flat, cum) = sums.of_node(*number);
         flat.iter().chain(cum).any(|value| *value != 0)
@@ -229,8 +231,9 @@ impl Sums {
             for &location in stack {
                 match node_of[location as usize] {
                     SEVERAL => {
-                        let all = nodes.at(part.location(location));
-                        all.iter().for_each(|node| passed[*node as usize].pass(stamp, &values));
+                        for node in nodes.at(part.location(location)) {
+                            passed[*node as usize].pass(stamp, &values);
+                        }
                     }
                     node => passed[node as usize].pass(stamp, &values),
                 }
