@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod heap;
 mod help;
+mod living;
 mod plots;
 mod profile;
 mod redact;
