@@ -29,6 +29,8 @@ const SIDE_COUNT_MIN: f64 = 2.0;
 const SIDE_ERRORS_MIN: f64 = 2.0;
 /// Where what is kept of all that was ever allocated is less than this part of what the innermost function keeps, there is garbage beside.
 const KEPT_SHARE_MIN: f64 = 0.5;
+/// Part of the first capture's leak from which on what is beside it is clearly something else.
+const SIDE_FIRST_SHARE_MIN: f64 = 0.1;
 /// Things that a second place of allocation must have more for growth to part there.
 const PART_COUNT_MIN: i64 = 10;
 /// By how much of the whole growth the steps of two parts of one leak may differ.
@@ -54,7 +56,9 @@ impl Tree<'_> {
     pub(crate) fn sites(&self) -> Vec<Site> {
         let mut found = Vec::new();
         let mut open = vec![(ROOT, false)];
-        let mixed = self.mixed();
+        // What stood beside the leak when it was small says more of where it begins than what is hardly seen beside it.
+        let (clearly, faintly) = (self.mixed(SIDE_FIRST_SHARE_MIN), self.mixed(0.0));
+        let mixed = if clearly[ROOT as usize] { clearly } else { faintly };
         while let Some((node, is_bounded)) = open.pop() {
             let growing = self.growing_children(node);
             // What has no name is parted, where nothing with a name below it has nearly all of it.
@@ -103,8 +107,11 @@ impl Tree<'_> {
         self.nodes[node as usize].children.iter().copied().filter(|&child| self.leads[child as usize]).collect()
     }
 
-    /// For each node that leads to growth, whether it or one below also holds what does not grow.
-    fn mixed(&self) -> Vec<bool> {
+    /// For each node that leads to growth, whether it or one below also calls what holds memory that does not grow; of the root, whether
+    /// any does. What a function allocates by itself says nothing: the table of a collection grows at once and then not for long.
+    ///
+    /// `share_min`: the part of the leak in the first capture that it must be there.
+    fn mixed(&self, share_min: f64) -> Vec<bool> {
         let mut mixed = vec![false; self.nodes.len()];
         for node in (1..self.nodes.len() as u32).rev() {
             if !self.leads[node as usize] {
@@ -112,6 +119,7 @@ impl Tree<'_> {
             }
             if !self.grows(self.all(node)) {
                 mixed[node as usize] = true;
+                mixed[ROOT as usize] = true;
                 continue;
             }
             let mut side = self.all(node).to_vec();
@@ -120,14 +128,15 @@ impl Tree<'_> {
                 below |= mixed[child as usize];
                 take(&mut side, self.all(child));
             }
-            if self.grows(self.own(node)) {
-                take(&mut side, self.own(node));
-            }
+            take(&mut side, self.own(node));
             let mut leak = self.all(node).to_vec();
             take(&mut leak, &side);
             // Where a compiler inlines a callee on the way, its growth stops as that of its caller begins: only both together grow evenly.
             let is_handed_over = self.scale.trend(&leak).slows && !self.scale.trend(self.all(node)).slows;
-            mixed[node as usize] = below || !is_handed_over && self.stands_still(&side, &leak);
+            let first = |looks: &[Look]| looks.first().map_or(0.0, |look| self.scale.weight(look));
+            let is_there = first(&side) >= share_min * first(&leak);
+            mixed[node as usize] = below || is_there && !is_handed_over && self.stands_still(&side, &leak);
+            mixed[ROOT as usize] |= mixed[node as usize];
         }
         mixed
     }
@@ -215,9 +224,8 @@ impl Tree<'_> {
 
     /// Part of all that a node ever allocated which is still alive; none where the profile does not say.
     fn kept(&self, node: u32) -> Option<f64> {
-        let allocated = *self.allocated.get(node as usize)?;
-        let alive = self.all(node).last()?.bytes;
-        (allocated > 0).then(|| alive.max(0) as f64 / allocated as f64)
+        let look = self.all(node).last()?;
+        (look.allocated > 0).then(|| look.bytes.max(0) as f64 / look.allocated as f64)
     }
 
     /// The function that has nearly all growth of those that a node calls.

@@ -8,7 +8,7 @@ use super::growth::{Capture, Scale, Stacks};
 use super::model::Profile;
 use super::origin::{Origin, Runtime};
 use super::suspects::{Context, suspects};
-use super::tell::{Story, warnings_of};
+use super::tell::{LEAK, Story, warnings_of};
 use super::{native, objects, types, waits};
 use crate::findings::Finding;
 use crate::format::Format;
@@ -168,10 +168,15 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
     let mut findings = match shape {
         Shape::Types => types::grown(&story),
         Shape::Goroutines => waits::grown(&story),
-        Shape::Objects => match objects::held(&story) {
-            found if found.is_empty() => suspects(profiles[profiles.len() - 1], context, FINDINGS_MAX),
-            found => found,
-        },
+        Shape::Objects => {
+            let mut found = objects::held(&story);
+            if found.is_empty() {
+                found = suspects(profiles[profiles.len() - 1], context, FINDINGS_MAX);
+            }
+            // A cache that turns over has old objects too: of several recordings only what is likely is worth telling.
+            found.retain(|finding| finding.suspect.confidence >= LEAK);
+            found
+        }
         Shape::Stacks => stacks_grown(&story, scale.weight(&last)),
     };
     findings.extend(native::grown(&story));
@@ -210,7 +215,7 @@ fn rank(findings: &mut Vec<Finding>, stacks: &Stacks<'_>) {
     let is_foreign = |finding: &Finding| foreign.contains(finding.suspect.name.as_str());
     let weight = |finding: &Finding| finding.growth.map_or(0, |growth| growth.bytes.max(growth.count));
     findings.sort_by(|a, b| {
-        let is_leak = |finding: &Finding| finding.suspect.confidence >= super::tell::LEAK;
+        let is_leak = |finding: &Finding| finding.suspect.confidence >= LEAK;
         is_leak(b)
             .cmp(&is_leak(a))
             .then_with(|| is_foreign(a).cmp(&is_foreign(b)))

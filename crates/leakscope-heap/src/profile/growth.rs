@@ -18,6 +18,8 @@ pub(crate) struct Look {
     pub(crate) count: i64,
     /// Of `bytes`, from sampling; 0 where everything was counted.
     pub(crate) variance: f64,
+    /// Bytes ever allocated, freed or not; 0 where the profile does not say.
+    pub(crate) allocated: i64,
 }
 
 impl Look {
@@ -25,12 +27,14 @@ impl Look {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.count = self.count.saturating_add(other.count);
         self.variance += other.variance;
+        self.allocated = self.allocated.saturating_add(other.allocated);
     }
 
     fn take(&mut self, other: &Self) {
         self.bytes = self.bytes.saturating_sub(other.bytes);
         self.count = self.count.saturating_sub(other.count);
         self.variance = (self.variance - other.variance).max(0.0);
+        self.allocated = self.allocated.saturating_sub(other.allocated);
     }
 }
 
@@ -105,7 +109,7 @@ impl<'p> Capture<'p> {
         let value = |column: Option<usize>| column.map_or(0, |column| values[column]);
         let (bytes, count) = (value(self.columns.bytes), value(self.columns.count));
         let variance = self.period.map_or(0.0, |period| variance(bytes, count, period));
-        Look { bytes, count, variance }
+        Look { bytes, count, variance, allocated: value(self.columns.allocated) }
     }
 
     /// Frames of a sample's stack, leaf first.
@@ -156,16 +160,13 @@ pub(crate) struct Stacks<'p> {
     looks: Vec<Look>,
     /// A sample with the stack of each row: of the last capture that has it, the biggest. The capture, and the sample in it.
     examples: Vec<(u32, u32)>,
-    /// Bytes that each row ever allocated until the last capture, freed or not; empty where that does not say.
-    pub(crate) allocated: Vec<i64>,
 }
 
 const NONE: u32 = u32::MAX;
 
 impl<'p> Stacks<'p> {
     pub(crate) fn of(captures: Vec<Capture<'p>>, own: Option<&Regex>) -> Self {
-        let mut stacks =
-            Self { captures, frames: Vec::new(), looks: Vec::new(), examples: Vec::new(), allocated: Vec::new() };
+        let mut stacks = Self { captures, frames: Vec::new(), looks: Vec::new(), examples: Vec::new() };
         let mut table = FrameTable::default();
         for index in 0..stacks.captures.len() {
             table.add(&mut stacks.captures[index], own);
@@ -181,11 +182,9 @@ impl<'p> Stacks<'p> {
     /// Adds the samples of a capture to their rows.
     fn fill(&mut self, index: usize, rows: &mut Rows) {
         let n = self.captures.len();
-        let allocated = self.captures[index].columns.allocated.filter(|_| index + 1 == n);
         for sample in 0..self.captures[index].profile.n_samples() {
             let look = self.captures[index].look(sample);
-            let allocated = allocated.map(|column| self.captures[index].profile.values(sample)[column]);
-            if look == Look::default() && allocated.unwrap_or(0) == 0 {
+            if look == Look::default() {
                 continue;
             }
             let row = rows.find(self, index, sample);
@@ -203,10 +202,6 @@ impl<'p> Stacks<'p> {
                 }
             }
             self.looks[row as usize * n + index].add(&look);
-            if let Some(allocated) = allocated {
-                self.allocated.resize(self.examples.len(), 0);
-                self.allocated[row as usize] = self.allocated[row as usize].saturating_add(allocated);
-            }
         }
     }
 
@@ -378,6 +373,8 @@ pub(crate) struct Scale {
     pub(crate) is_sampled: bool,
     /// The greatest period in bytes, 0 where nothing is sampled.
     pub(crate) period: f64,
+    /// Whether all captures also count what was ever allocated.
+    pub(crate) counts_allocations: bool,
     /// Growth below says nothing.
     pub(crate) growth_min: f64,
     /// What lies between one capture and the next: requests, else time, else one each.
@@ -409,7 +406,8 @@ impl Scale {
         let by_count = captures.iter().any(|capture| capture.columns.bytes.is_none());
         let period = captures.iter().filter_map(|capture| capture.period).fold(0.0, f64::max);
         let period = if by_count { 0.0 } else { period };
-        Self { by_count, is_sampled: period > 0.0, period, growth_min, exposures }
+        let counts_allocations = captures.iter().all(|capture| capture.columns.allocated.is_some());
+        Self { by_count, is_sampled: period > 0.0, period, counts_allocations, growth_min, exposures }
     }
 
     pub(crate) fn weight(&self, look: &Look) -> f64 {
@@ -419,10 +417,22 @@ impl Scale {
     /// Standard error of the difference of two looks.
     ///
     /// An object that lives from one look to the next is seen in both or in none, so that only those that came or went between add to the
-    /// error. Which these are nobody can tell from the sums, so that all are taken to have been replaced: that is the most it can be. One
-    /// sample is added, since nothing seen is no proof of nothing.
+    /// error. What came is at most what was allocated between, and what went is that less the growth, where the profiles count allocations
+    /// too. Where they do not, all are taken to have been replaced: that is the most it can be. One sample is added, since nothing seen is
+    /// no proof of nothing.
     fn error(&self, from: &Look, to: &Look) -> f64 {
-        if self.is_sampled { (from.variance + to.variance + self.period * self.period).sqrt() } else { 0.0 }
+        if !self.is_sampled {
+            return 0.0;
+        }
+        let replaced = from.variance + to.variance;
+        let came = to.allocated.saturating_sub(from.allocated);
+        let exchanged = if self.counts_allocations && came >= 0 && to.bytes > 0 {
+            let went = came.saturating_sub(to.bytes.saturating_sub(from.bytes)).max(0);
+            (came as f64 + went as f64) * to.variance / to.bytes as f64
+        } else {
+            replaced
+        };
+        (exchanged.min(replaced) + self.period * self.period).sqrt()
     }
 
     /// How what is held changed over the captures; at least two.

@@ -27,8 +27,6 @@ pub(crate) struct Tree<'t> {
     all: Vec<Look>,
     /// What each holds that no own function below it asked for.
     own: Vec<Look>,
-    /// Bytes that each ever allocated, with all that it calls; empty where the profiles do not say.
-    pub(super) allocated: Vec<i64>,
     /// The node of each row of `stacks`.
     pub(super) node_of: Vec<u32>,
     pub(super) is_flat: bool,
@@ -55,7 +53,6 @@ impl<'t> Tree<'t> {
             stacks,
             scale,
             nodes: vec![root],
-            allocated: Vec::new(),
             all: Vec::new(),
             own: vec![Look::default(); n],
             node_of: vec![ROOT; stacks.n_rows()],
@@ -78,7 +75,6 @@ impl<'t> Tree<'t> {
             let (above, below) = tree.all.split_at_mut(node * n);
             add(&mut above[tree.nodes[node].parent as usize * n..][..n], &below[..n]);
         }
-        tree.allocated = tree.ever_allocated();
         tree.leads = tree.leading();
         tree
     }
@@ -95,22 +91,6 @@ impl<'t> Tree<'t> {
             leads[self.nodes[node as usize].parent as usize] |= is_leading;
         }
         leads
-    }
-
-    /// Bytes that each node ever allocated.
-    fn ever_allocated(&self) -> Vec<i64> {
-        if self.stacks.allocated.is_empty() {
-            return Vec::new();
-        }
-        let mut allocated = vec![0_i64; self.nodes.len()];
-        for (&node, &bytes) in self.node_of.iter().zip(&self.stacks.allocated) {
-            allocated[node as usize] = allocated[node as usize].saturating_add(bytes);
-        }
-        for node in (1..self.nodes.len()).rev() {
-            let parent = self.nodes[node].parent as usize;
-            allocated[parent] = allocated[parent].saturating_add(allocated[node]);
-        }
-        allocated
     }
 
     /// Own functions of a row from the root down, the innermost alone in a flat tree.
