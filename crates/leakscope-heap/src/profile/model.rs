@@ -56,6 +56,7 @@ pub struct ValueType {
 
 /// A file mapped into the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the format")]
 pub struct Mapping {
     /// First address.
     pub start: u64,

@@ -111,6 +111,7 @@ fn a_copy_of_a_profile_prints_as_the_original() {
 }
 
 /// Profiles of a Go program by name; empty where there is no Go.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn of_every_kind() -> Vec<(String, Vec<u8>)> {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("profiles");

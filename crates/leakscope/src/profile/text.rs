@@ -66,16 +66,13 @@ pub(crate) fn analysis_text(
         style::DIM,
         style::RESET
     );
-    match &analysis.classes {
-        Some(classes) => {
-            text.push_str(&heap::heading("Types by their bytes"));
-            let total = classes.iter().map(|class| class.self_bytes).sum();
-            text.push_str(&heap::class_table(&classes[..classes.len().min(shown.rows)], total));
-        }
-        None => {
-            let ranked = Ranked::of(opened, options, analysis.totals[opened.column]);
-            text.push_str(&top(opened, options, shown.rows, &ranked));
-        }
+    if let Some(classes) = &analysis.classes {
+        text.push_str(&heap::heading("Types by their bytes"));
+        let total = classes.iter().map(|class| class.self_bytes).sum();
+        text.push_str(&heap::class_table(&classes[..classes.len().min(shown.rows)], total));
+    } else {
+        let ranked = Ranked::of(opened, options, analysis.totals[opened.column]);
+        text.push_str(&top(opened, options, shown.rows, &ranked));
     }
     text
 }

@@ -167,7 +167,9 @@ impl Names<'_> {
         {
             // Debug information of lines alone has names without the module or namespace that they are in.
             let in_full = self.symbol(address).filter(|symbol| is_mangled(symbol) && !is_mangled(&outermost.function));
-            in_full.into_iter().for_each(|symbol| symbol.clone_into(&mut outermost.function));
+            if let Some(symbol) = in_full {
+                symbol.clone_into(&mut outermost.function);
+            }
             return frames;
         }
         // The line table may know the line where nothing knows the function.
