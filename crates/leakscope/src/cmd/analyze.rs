@@ -125,7 +125,7 @@ fn graph(args: &Args, input: Input, steps: &Steps) -> Result<Exit, Failure> {
     if args.histogram {
         return histogram(args, &input.bytes, warnings, steps);
     }
-    let heap = analyse(&args.file, &input.bytes, steps)?;
+    let heap = analyse(&args.file, &input.bytes, steps).inspect_err(|_| output::warnings(&warnings))?;
     if let Some(path) = &args.dump {
         steps.begin("writing every object");
         heap::dump(&heap, path)
@@ -226,7 +226,9 @@ fn histogram(args: &Args, bytes: &Bytes, warnings: Vec<String>, steps: &Steps) -
 pub(super) fn unreadable(file: &Path, error: &HeapError) -> Failure {
     let failure = Failure::usage(format!("`{}`: {error}", file.display()));
     match error {
-        HeapError::UnknownFormat { .. } => failure.hint("how to take a capture of each runtime is in docs/heap.md"),
+        HeapError::UnknownFormat { .. } => {
+            failure.hint("how to take a capture of each runtime is in docs/profiles.md and docs/heap.md")
+        }
         _ => failure,
     }
 }

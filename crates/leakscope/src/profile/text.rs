@@ -15,6 +15,8 @@ use crate::output::{style, table};
 /// Characters of a name in a table, and of its file.
 const NAME_MAX: usize = 36;
 const PLACE_MAX: usize = 20;
+/// Characters of a type in a table that has no places.
+const TYPE_MAX: usize = 64;
 /// Columns of the numbers before a name in the list of calls.
 const CALLS_INDENT: usize = 42;
 
@@ -152,6 +154,23 @@ pub(super) fn top(opened: &Opened, options: &Options, n_rows: usize, ranked: &Ra
         let _ = writeln!(text, "{}… {} more; `--top N` shows them{}", style::DIM, rows.len() - n_rows, style::RESET);
     }
     text
+}
+
+/// Growth by type, of captures whose stacks are the type alone.
+pub(super) fn types(opened: &Opened, n_rows: usize, ranked: &Ranked) -> String {
+    let whole = &opened.whole;
+    let column = |unit: &str| whole.sample_types().iter().position(|column| whole.text(column.unit) == unit);
+    let (count, bytes) = (column("count"), column("bytes"));
+    let value = |values: &[i64], column: Option<usize>, shown: fn(i64) -> String| {
+        Cell::new(column.map_or(table::NONE.to_owned(), |column| shown(values[column])))
+    };
+    let mut lines = table::new(&["TYPE", "COUNT", "BYTES"], 1);
+    for row in ranked.rows.iter().take(n_rows) {
+        let name = Cell::new(words::short(&row.name, TYPE_MAX));
+        let counted = value(&row.flat, count, words::growth_count);
+        lines.add_row([name, counted, value(&row.flat, bytes, words::growth)]);
+    }
+    format!("{}{}", heap::heading("Types by growth"), table::render(&lines))
 }
 
 /// Answers alone: who calls whom, lines of functions.

@@ -19,7 +19,10 @@ pub(super) fn run(args: &Args, input: Input, steps: &Steps) -> Result<Exit, Fail
     let name = args.file.display().to_string();
     steps.begin("reading samples");
     let Input { bytes, warning } = input;
-    let whole = profile::open(&bytes, options).map_err(|error| no_profile(&args.file, &error))?;
+    // What is cut off may well be why it cannot be read.
+    let say_first = |_: &OpenError| warning.iter().for_each(|warning| output::warning(warning));
+    let whole = profile::open(&bytes, options).inspect_err(say_first);
+    let whole = whole.map_err(|error| no_profile(&args.file, &error))?;
     // The profile has all of it, and is as large.
     drop(bytes);
     let opened = Opened::new(whole, options, &name)?;
