@@ -29,11 +29,12 @@ const FACTS: [&str; 9] = [
     "frames_max",
 ];
 
-/// Whether these are first bytes of the JSON of our agent.
+/// Whether these are first bytes of the JSON of our agent, also with its fields by name, as Flask writes a `dict`.
 pub(super) fn knows(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(START_BYTES)];
     let has = |name: &[u8]| memchr::memmem::find(start, name).is_some();
-    is_snapshot(bytes) && has(b"\"leakscope\"") && has(b"\"python-heap\"")
+    let dense: Vec<u8> = start.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    dense.starts_with(b"{\"frames\":[[") || is_snapshot(bytes) && has(b"\"leakscope\"") && has(b"\"python-heap\"")
 }
 
 /// Reads the JSON of our agent: a sample a stack, and one of all that have none.
@@ -213,6 +214,15 @@ mod tests {
 
     const FRAMES: &str =
         r#""frames":[["/srv/shop/store.py",12,"Store.put"],["/srv/shop/app.py",7,null],["<frozen runpy>",88,null]]"#;
+
+    #[test]
+    fn fields_by_name_are_known_and_read_alike() {
+        let sorted = br#"{
+  "frames": [["/a.py", 3, "put"]], "leakscope": "python-heap",
+  "stacks": [{"bytes": 8, "count": 1, "frames": [0]}], "version": 1}"#;
+        assert!(knows(sorted));
+        assert_eq!(read(sorted).unwrap().values(0), [1, 8]);
+    }
     const STACKS: &str = r#""stacks":[{"frames":[0,1,2],"bytes":4096,"count":2},{"frames":[],"bytes":16,"count":1}]"#;
 
     #[test]
