@@ -80,7 +80,7 @@ fn what_does_not_fit_is_named() {
     check("\"edge_count\",", "\"edges\",", "a field `edge_count` in `node_fields`");
     check("\"node_count\":8", "\"root_index\":600,\"node_count\":8", "expected a root at node 100");
     check("\"strings\":[\"\"", "\"strings\":[1", "expected a string at byte");
-    check("{\"snapshot\"", "[\"snapshot\"", "expected a V8 heap snapshot");
+    check("{\"snapshot\"", "[\"snapshot\"", "expected a heap snapshot, a heap dump or a profile");
 }
 
 #[test]
