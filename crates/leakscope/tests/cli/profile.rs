@@ -207,7 +207,7 @@ fn growth_over_profiles_is_the_published_one() {
         (&json!(19_400_000), &json!(97_000.0))
     );
     let text = run(folder.path(), &["diff", "2", "3"]).stdout;
-    assert!(text.contains("Functions by growth of bytes") && text.contains("+18.5 MiB"), "{text}");
+    assert!(text.contains("Types by growth") && text.contains("shop.Session  +20,000  +18.5 MiB"), "{text}");
     let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100).collect();
     assert!(wide.is_empty(), "{wide:#?}");
 }
