@@ -76,6 +76,11 @@ impl Format {
         matches!(self, Self::V8HeapSnapshot | Self::Hprof)
     }
 
+    /// Whether a profile of it has types in place of stacks, as object graphs do when they compare with a histogram.
+    pub fn is_by_type(self) -> bool {
+        self.is_graph() || self == Self::ClassHistogram
+    }
+
     /// The format of a capture by its first bytes, not compressed.
     ///
     /// # Errors

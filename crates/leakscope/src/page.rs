@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 const STYLE: &str = include_str!("page/shared.css");
+const HEAD: &str = include_str!("page/shared.html");
 const SCRIPT: &str = include_str!("page/shared.js");
-/// Stand in a template where the style, the script and the data go.
+/// Stand in a template where the style, the head of the page, the script and the data go.
 const STYLE_MARK: &str = "/*SHARED STYLE*/";
+const HEAD_MARK: &str = "<!--SHARED HEAD-->\n";
 const SCRIPT_MARK: &str = "/*SHARED SCRIPT*/";
 const DATA_MARK: &str = "\"DATA\"";
 
@@ -13,8 +15,8 @@ const DATA_MARK: &str = "\"DATA\"";
 pub(crate) fn render(template: &str, data: &impl Serialize) -> String {
     let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
     // The data goes in last: it may hold the words of a mark.
-    let page = template.replacen(STYLE_MARK, STYLE, 1).replacen(SCRIPT_MARK, SCRIPT, 1);
-    page.replacen(DATA_MARK, &inert(&data), 1)
+    let page = template.replacen(STYLE_MARK, STYLE, 1).replacen(HEAD_MARK, HEAD, 1);
+    page.replacen(SCRIPT_MARK, SCRIPT, 1).replacen(DATA_MARK, &inert(&data), 1)
 }
 
 /// JSON that ends no script element and begins none: names and strings come from captures that anyone may have written.
@@ -40,9 +42,9 @@ mod tests {
     #[test]
     fn the_templates_load_nothing_and_have_one_place_for_each_part() {
         for template in [crate::heap::TEMPLATE, crate::profile::TEMPLATE] {
-            let parts = [STYLE_MARK, SCRIPT_MARK, DATA_MARK];
-            assert_eq!(parts.map(|mark| template.matches(mark).count()), [1, 1, 1]);
-            for part in [template, STYLE, SCRIPT] {
+            let parts = [STYLE_MARK, HEAD_MARK, SCRIPT_MARK, DATA_MARK];
+            assert_eq!(parts.map(|mark| template.matches(mark).count()), [1, 1, 1, 1]);
+            for part in [template, STYLE, HEAD, SCRIPT] {
                 for foreign in ["http://", "https://", "@import", "<link", " src=", "fetch(", "innerHTML", "eval("] {
                     assert!(!part.contains(foreign), "{foreign}");
                 }

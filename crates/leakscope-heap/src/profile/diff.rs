@@ -106,7 +106,7 @@ impl Shape {
     pub(crate) fn of(profile: &Profile, columns: Columns) -> Self {
         let named = |name: &str| profile.sample_types.iter().any(|column| profile.text(column.kind) == name);
         match profile.format {
-            Format::ClassHistogram | Format::Hprof | Format::V8HeapSnapshot => Self::Types,
+            format if format.is_by_type() => Self::Types,
             Format::Jfr => Self::Objects,
             _ if columns.bytes.is_none() && (named("goroutine") || named("goroutineleak")) => Self::Goroutines,
             _ => Self::Stacks,
@@ -177,7 +177,7 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
             found.retain(|finding| finding.suspect.confidence >= LEAK);
             found
         }
-        Shape::Stacks => stacks_grown(&story, scale.weight(&last)),
+        Shape::Stacks => stacks_grown(&story),
     };
     findings.extend(native::grown(&story));
     rank(&mut findings, &stacks);
@@ -199,11 +199,11 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
 }
 
 /// Growth by the function that it is blamed on. Of stacks without an own frame only what matters much is told.
-fn stacks_grown(story: &Story<'_>, held: f64) -> Vec<Finding> {
+fn stacks_grown(story: &Story<'_>) -> Vec<Finding> {
     let mut sites = Tree::of(story.stacks, story.scale).sites();
     sites.retain(|site| {
         let is_own = story.stacks.frames[site.frame as usize].origin == Origin::Own;
-        is_own || story.scale.trend(&site.looks).growth >= SHARE_FOREIGN_MIN * held
+        is_own || story.scale.trend(&site.looks).growth >= SHARE_FOREIGN_MIN * story.held
     });
     sites.iter().map(|site| story.of_site(site)).collect()
 }
@@ -314,7 +314,11 @@ impl Between {
         let start = times.first().copied().unwrap_or(0);
         let hours: Vec<f64> = times.iter().map(|time| time.saturating_sub(start) as f64 / NANOS_PER_HOUR).collect();
         let hours = steps(&hours);
-        let requests: Vec<f64> = context.requests.iter().map(|requests| *requests as f64).collect();
+        let counted = || profiles.iter().filter_map(|profile| profile.fact("requests_total")).map(|count| count as f64);
+        let requests: Vec<f64> = match context.requests.as_slice() {
+            [] => counted().collect(),
+            told => told.iter().map(|requests| *requests as f64).collect(),
+        };
         let requests = steps(&requests);
         let sum = |steps: &Option<Vec<f64>>| steps.as_ref().map(|steps| steps.iter().sum());
         Self {

@@ -139,7 +139,7 @@ struct Merger {
     values: Vec<i64>,
     labels: Vec<Label>,
     label_ends: Vec<usize>,
-    /// Of samples that hold an object by a known path: the part and sample that it is from.
+    /// What holds the object of each sample, where some sample says it.
     paths: Vec<Vec<leakscope_model::PathStep>>,
     /// The last sample with each hash, and for each sample the one before it with the same.
     by_hash: FxHashMap<u64, u32>,

@@ -204,6 +204,12 @@ impl Profile {
         &self.header
     }
 
+    /// A number that a remark says of the whole: `rss_bytes: 1024`, as the reader of our agent's files leaves it.
+    pub(crate) fn fact(&self, name: &str) -> Option<i64> {
+        let mut comments = self.header.comments.iter().map(|comment| self.text(*comment));
+        comments.find_map(|comment| comment.strip_prefix(name)?.strip_prefix(": ")?.parse().ok())
+    }
+
     /// What could not be read, as sentences.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -267,6 +273,11 @@ impl Profile {
     /// Labels of a sample.
     pub fn labels(&self, sample: usize) -> &[Label] {
         &self.labels[row(&self.label_ends, sample)]
+    }
+
+    /// What the first label with this name says of a sample.
+    pub fn label(&self, sample: usize, key: &str) -> Option<LabelValue> {
+        self.labels(sample).iter().find(|label| self.text(label.key) == key).map(|label| label.value)
     }
 
     /// Frames of a location, the innermost inlined one first; empty where nothing is known but the address.

@@ -2,7 +2,6 @@
 
 use leakscope_model::{Bytes, Suspect};
 
-use super::growth::Trend;
 use super::model::Profile;
 use super::tell::{DOUBTFUL, Story, identity};
 use crate::findings::{Finding, Growth};
@@ -34,13 +33,13 @@ pub(crate) fn grown(story: &Story<'_>) -> Option<Finding> {
         return None;
     }
     let share = bytes as f64 / grown as f64;
-    let trend = Trend { growth: bytes as f64, error: 0.0, in_every_step, slows: false };
-    let growth = Growth { error_bytes: None, ..story.grown(trend, &[]).growth };
     let growth = Growth {
         bytes,
+        count: 0,
+        in_every_step,
+        error_bytes: None,
         bytes_per_hour: story.hours.map(|hours| bytes as f64 / hours),
         bytes_per_request: story.requests.map(|requests| bytes as f64 / requests),
-        ..growth
     };
     let size = |bytes: i64| Bytes(bytes.max(0).unsigned_abs());
     let suspect = Suspect {
@@ -66,11 +65,7 @@ pub(crate) fn grown(story: &Story<'_>) -> Option<Finding> {
 
 /// Resident bytes of the process, less those of the tracer itself.
 fn resident(profile: &Profile) -> Option<i64> {
-    let fact = |name: &str| {
-        let mut comments = profile.header.comments.iter().map(|comment| profile.text(*comment));
-        comments.find_map(|comment| comment.strip_prefix(name)?.strip_prefix(": ")?.parse::<i64>().ok())
-    };
-    Some(fact("rss_bytes")?.saturating_sub(fact("overhead_bytes").unwrap_or(0)))
+    Some(profile.fact("rss_bytes")?.saturating_sub(profile.fact("overhead_bytes").unwrap_or(0)))
 }
 
 #[cfg(test)]

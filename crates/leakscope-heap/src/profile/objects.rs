@@ -290,8 +290,7 @@ fn heap_rises(stacks: &Stacks<'_>) -> bool {
 }
 
 fn number(profile: &Profile, sample: usize, key: &str) -> Option<i64> {
-    let label = profile.labels(sample).iter().find(|label| profile.text(label.key) == key)?;
-    match label.value {
+    match profile.label(sample, key)? {
         LabelValue::Number { value, .. } => Some(value),
         LabelValue::Text(_) => None,
     }

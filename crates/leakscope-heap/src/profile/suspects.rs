@@ -9,7 +9,7 @@ use super::diff::Shape;
 use super::growth::{Capture, Scale, Stacks};
 use super::model::Profile;
 use super::origin::Origin;
-use super::tell::{Story, identity, place, stack_of};
+use super::tell::Story;
 use super::{objects, types, waits};
 use crate::findings::Finding;
 
@@ -18,7 +18,7 @@ use crate::findings::Finding;
 pub struct Context {
     /// What is the user's own, by the name of a function or its file; by rules where nothing is said.
     pub own: Option<Regex>,
-    /// Requests served until each capture, in order; empty where not known.
+    /// Requests served until each capture, in order; where empty, what the captures themselves say of it.
     pub requests: Vec<u64>,
 }
 
@@ -71,8 +71,7 @@ fn held(story: &Story<'_>, site: &Site) -> Finding {
     let look = site.looks.first().copied().unwrap_or_default();
     let share = (story.scale.weight(&look) / story.growth.max(1.0)).clamp(0.0, 1.0);
     let chain = story.shown_chain(site);
-    let (stack, frames) = stack_of(story.stacks, site.row);
-    let location = frames.iter().position(|frame| *frame == site.frame).and_then(|at| place(&stack[at]));
+    let (stack, location) = story.stack_and_place(site);
     let frame = &story.stacks.frames[site.frame as usize];
     let each = if look.count > 0 {
         format!("{} objects of {} each", look.count, Bytes((look.bytes / look.count).unsigned_abs()))
@@ -97,6 +96,5 @@ fn held(story: &Story<'_>, site: &Site) -> Finding {
         confidence: 0.1 + own * share,
         reason,
     };
-    let names = site.chain.iter().map(|&frame| story.stacks.frames[frame as usize].name.as_str());
-    Finding { identity: identity("allocation", names), suspect, growth: None }
+    Finding { identity: story.identity_of("allocation", &site.chain), suspect, growth: None }
 }

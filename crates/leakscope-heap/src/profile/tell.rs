@@ -69,9 +69,7 @@ impl Story<'_> {
 
     /// Puts a finding together.
     pub(crate) fn finding(&self, site: &Site, told: Told) -> Finding {
-        let (stack, frames) = stack_of(self.stacks, site.row);
-        let at = frames.iter().position(|frame| *frame == site.frame);
-        let location = at.and_then(|at| place(&stack[at]));
+        let (stack, location) = self.stack_and_place(site);
         let reason = format!("{}; {}", self.reason(&told.grown, &site.looks), told.advice);
         let growth = told.grown.growth;
         let suspect = Suspect {
@@ -88,8 +86,20 @@ impl Story<'_> {
             reason,
         };
         let chain = shortened(&site.chain, site.frame);
-        let names = chain.iter().map(|&frame| self.stacks.frames[frame as usize].name.as_str());
-        Finding { suspect, identity: identity(told.kind, names), growth: Some(growth) }
+        Finding { suspect, identity: self.identity_of(told.kind, &chain), growth: Some(growth) }
+    }
+
+    /// The biggest stack of a site, leaf first, and the line of its function on it.
+    pub(crate) fn stack_and_place(&self, site: &Site) -> (Vec<Frame>, Option<Location>) {
+        let (stack, frames) = stack_of(self.stacks, site.row);
+        let at = frames.iter().position(|frame| *frame == site.frame);
+        let location = at.and_then(|at| place(&stack[at]));
+        (stack, location)
+    }
+
+    /// See [`identity`]; `chain`: functions that name the leak.
+    pub(crate) fn identity_of(&self, kind: &str, chain: &[u32]) -> LeakIdentity {
+        identity(kind, chain.iter().map(|&frame| self.stacks.frames[frame as usize].name.as_str()))
     }
 
     /// How much more there is, in all units.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use leakscope_model::{Bytes, Suspect};
 
 use super::blame::Site;
-use super::growth::{Look, Trend, add, stable};
+use super::growth::{Look, Trend, add};
 use super::origin::{Origin, Runtime};
 use super::suspects::HELD_SHARE_MIN;
 use super::tell::{DOUBTFUL, Story, Told, identity};
@@ -50,6 +50,12 @@ struct Grower<'l> {
     name: String,
     origin: Origin,
     looks: &'l [Look],
+}
+
+impl Grower<'_> {
+    fn grown_bytes(&self) -> i64 {
+        self.looks.last().map_or(0, |look| look.bytes - self.looks[0].bytes)
+    }
 }
 
 /// Types that became more.
@@ -116,8 +122,8 @@ fn origin_of_type(name: &str, found: Origin, runtime: Option<Runtime>) -> Origin
 
 /// The type that a leak is told by: an own one with most bytes, else a telling one, else that with most bytes.
 fn first_of(growers: &[Grower<'_>]) -> Option<usize> {
-    let bytes = |grower: &Grower<'_>| grower.looks.last().map_or(0, |look| look.bytes - grower.looks[0].bytes);
-    let rank = |grower: &Grower<'_>| (grower.origin == Origin::Own, telling(&grower.name).is_some(), bytes(grower));
+    let rank =
+        |grower: &Grower<'_>| (grower.origin == Origin::Own, telling(&grower.name).is_some(), grower.grown_bytes());
     (0..growers.len()).max_by_key(|&index| rank(&growers[index]))
 }
 
@@ -192,9 +198,8 @@ fn told(
 
 /// The types that have most of the growth beside.
 fn heaviest(alike: &[Grower<'_>]) -> Vec<String> {
-    let bytes = |grower: &Grower<'_>| grower.looks.last().map_or(0, |look| look.bytes - grower.looks[0].bytes);
     let mut sorted: Vec<&Grower<'_>> = alike.iter().collect();
-    sorted.sort_by_key(|grower| std::cmp::Reverse(bytes(grower)));
+    sorted.sort_by_key(|grower| std::cmp::Reverse(grower.grown_bytes()));
     sorted.into_iter().take(3).map(|grower| short_class(&grower.name).to_owned()).collect()
 }
 
@@ -230,7 +235,7 @@ pub(crate) fn held(story: &Story<'_>) -> Vec<Finding> {
             ),
         };
         findings.push(Finding {
-            identity: identity("object", [&*stable(&frame.name)].into_iter()),
+            identity: identity("object", [frame.name.as_str()].into_iter()),
             suspect,
             growth: None,
         });

@@ -6,11 +6,11 @@ use leakscope_model::Suspect;
 use rustc_hash::FxHashMap;
 
 use super::blame::{Site, Tree};
-use super::growth::Frame;
+use super::growth::Stacks;
 use super::model::{LabelValue, Profile};
 use super::origin::Origin;
 use super::suspects::HELD_SHARE_MIN;
-use super::tell::{DOUBTFUL, Story, Told, identity, place, short, short_name, stack_of};
+use super::tell::{DOUBTFUL, LEAK, Story, Told, short, short_name};
 use crate::findings::Finding;
 
 /// Goroutines at one place from which on a single capture tells of them.
@@ -29,7 +29,7 @@ pub(crate) fn grown(story: &Story<'_>) -> Vec<Finding> {
         let origin = story.stacks.frames[site.frame as usize].origin;
         let proven = wait.leaked > 0;
         let confidence = if proven { PROVEN } else { story.confidence(&grown, origin) };
-        let verb = if confidence >= super::tell::LEAK { "wait for ever" } else { "accumulate" };
+        let verb = if confidence >= LEAK { "wait for ever" } else { "accumulate" };
         let mut finding = story.finding(
             site,
             Told { title: wait.title(story, site, verb), kind: "goroutine", advice: ADVICE, confidence, grown },
@@ -78,26 +78,23 @@ struct Wait {
     creator: String,
 }
 
-struct Waits {
-    by_row: FxHashMap<Vec<u32>, Wait>,
-    story_frames: Vec<Frame>,
-    rows: Vec<Vec<u32>>,
+/// How those of the last capture wait, by the frames of their stacks, leaf first.
+struct Waits<'s> {
+    stacks: &'s Stacks<'s>,
+    by_frames: FxHashMap<Vec<u32>, Wait>,
 }
 
-impl Waits {
-    /// How those of the last capture wait.
-    fn of(story: &Story<'_>) -> Self {
+impl<'s> Waits<'s> {
+    fn of(story: &Story<'s>) -> Self {
         let stacks = story.stacks;
-        let mut by_row: FxHashMap<Vec<u32>, Wait> = FxHashMap::default();
-        let Some(capture) = stacks.captures.last() else {
-            return Self { by_row, story_frames: Vec::new(), rows: Vec::new() };
-        };
+        let mut by_frames: FxHashMap<Vec<u32>, Wait> = FxHashMap::default();
+        let Some(capture) = stacks.captures.last() else { return Self { stacks, by_frames } };
         let profile = capture.profile;
         let is_leak_profile = profile.sample_types.iter().any(|column| profile.text(column.kind) == "goroutineleak");
         for sample in 0..profile.n_samples() {
             let frames: Vec<u32> = capture.frames_of(sample).collect();
             let count = capture.look(sample).count;
-            let wait = by_row.entry(frames).or_default();
+            let wait = by_frames.entry(frames).or_default();
             let label = |key: &str| label(profile, sample, key);
             let state = label("state").unwrap_or_default();
             if is_leak_profile || state.contains("(leaked)") {
@@ -107,16 +104,15 @@ impl Waits {
             state.trim_end_matches(" (leaked)").clone_into(&mut wait.state);
             wait.creator = label("created by").unwrap_or_default();
         }
-        let rows = (0..stacks.n_rows()).map(|row| stacks.frames_of(row).collect()).collect();
-        Self { by_row, story_frames: stacks.frames.clone(), rows }
+        Self { stacks, by_frames }
     }
 
     /// How those of a site wait: as its biggest stack does.
     fn at(&self, site: &Site) -> Wait {
-        let row = &self.rows[site.row];
-        let mut wait = self.by_row.get(row).cloned().unwrap_or_default();
+        let frames: Vec<u32> = self.stacks.frames_of(site.row).collect();
+        let mut wait = self.by_frames.get(&frames).cloned().unwrap_or_default();
         if wait.state.is_empty() {
-            let names = row.iter().map(|&frame| self.story_frames[frame as usize].name.as_str());
+            let names = frames.iter().map(|&frame| self.stacks.frames[frame as usize].name.as_str());
             state_of(names).clone_into(&mut wait.state);
         }
         wait
@@ -124,8 +120,7 @@ impl Waits {
 }
 
 fn label(profile: &Profile, sample: usize, key: &str) -> Option<String> {
-    let found = profile.labels(sample).iter().find(|label| profile.text(label.key) == key)?;
-    Some(match found.value {
+    Some(match profile.label(sample, key)? {
         LabelValue::Text(text) => profile.text(text).to_owned(),
         LabelValue::Number { value, .. } => value.to_string(),
     })
@@ -186,8 +181,7 @@ impl Wait {
     }
 
     fn finding(&self, story: &Story<'_>, site: &Site, count: i64, verb: &str, confidence: f64) -> Finding {
-        let (stack, frames) = stack_of(story.stacks, site.row);
-        let location = frames.iter().position(|frame| *frame == site.frame).and_then(|at| place(&stack[at]));
+        let (stack, location) = story.stack_and_place(site);
         let share = (count as f64 / story.growth.max(1.0)).clamp(0.0, 1.0);
         let alone = if self.leaked > 0 { "" } else { "; one capture cannot show growth" };
         let suspect = Suspect {
@@ -203,7 +197,6 @@ impl Wait {
             confidence,
             reason: format!("{count} of them, {} % of all{}{alone}; {ADVICE}", (share * 100.0).round(), self.said()),
         };
-        let names = site.chain.iter().map(|&frame| story.stacks.frames[frame as usize].name.as_str());
-        Finding { identity: identity("goroutine", names), suspect, growth: None }
+        Finding { identity: story.identity_of("goroutine", &site.chain), suspect, growth: None }
     }
 }

@@ -4,19 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "what these helpers unwrap are expectations of the tests")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use leakscope_heap::{Edge, EdgeKind, Heap, Node, analyse, diff, histogram};
 
+use crate::fixture;
+use crate::jvm::Jvm;
+
 /// Objects and bytes by class, as `jcmd GC.class_histogram` prints them.
 type Histogram = BTreeMap<String, (u64, u64)>;
-
-fn fixture(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/heap").join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// ` 1:   500   16000  [Ljava.lang.Object; (java.base@17.0.15)`
 pub(crate) fn of_jcmd(text: &str) -> Histogram {
@@ -73,8 +68,8 @@ fn static_field(heap: &Heap<'_>, class: &str, field: &str) -> Node {
 
 #[test]
 fn the_histogram_is_that_of_the_jvm() {
-    let dump = zstd::decode_all(&fixture("tiny-heap.hprof.zst")[..]).unwrap();
-    let expected = of_jcmd(&String::from_utf8(fixture("tiny-heap.histogram.txt")).unwrap());
+    let dump = fixture("heap/tiny-heap.hprof.zst");
+    let expected = of_jcmd(&String::from_utf8(fixture("heap/tiny-heap.histogram.txt")).unwrap());
     assert_eq!(expected.len(), 253);
     assert_eq!(of_dump(&dump), expected);
     let heap = analyse(&dump, &|_| {}).unwrap();
@@ -83,7 +78,7 @@ fn the_histogram_is_that_of_the_jvm() {
 
 #[test]
 fn a_comparison_says_which_capture_is_not_whole() {
-    let dump = zstd::decode_all(&fixture("tiny-heap.hprof.zst")[..]).unwrap();
+    let dump = fixture("heap/tiny-heap.hprof.zst");
     let said = |first: &[u8], last: &[u8]| diff(&[first, last], &|_, _| {}).unwrap().warnings;
     let cut = &dump[..dump.len() - 10_000];
     assert_eq!(said(&dump, &dump), [""; 0]);
@@ -93,7 +88,7 @@ fn a_comparison_says_which_capture_is_not_whole() {
 
 #[test]
 fn static_fields_hold_what_hangs_on_them() {
-    let dump = zstd::decode_all(&fixture("tiny-heap.hprof.zst")[..]).unwrap();
+    let dump = fixture("heap/tiny-heap.hprof.zst");
     let heap = analyse(&dump, &|_| {}).unwrap();
     assert_eq!(heap.warnings(), [] as [&str; 0]);
     let counts = static_field(&heap, "TinyHeap", "COUNTS");
@@ -126,51 +121,13 @@ fn retained_by_definition(heap: &Heap<'_>, node: Node) -> u64 {
     lost.map(|other| heap.self_bytes(other)).sum()
 }
 
-/// A JVM that runs `TinyHeap` and waits; ended when dropped.
-struct Jvm {
-    process: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Drop for Jvm {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _gone = self.process.kill();
-        let _status = self.process.wait();
-    }
-}
-
-impl Jvm {
-    /// None where no JDK is installed.
-    fn start(options: &[&str]) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("TinyHeap.java"), fixture("TinyHeap.java")).unwrap();
-        let compiled = Command::new("javac").args(["-d", "."]).arg("TinyHeap.java").current_dir(folder.path()).status();
-        if compiled.ok()?.code()? != 0 {
-            return None;
-        }
-        let mut java = Command::new("java");
-        java.args(options).args(["-Xmx64m", "-cp", ".", "TinyHeap"]).current_dir(folder.path());
-        let mut process = java.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut()?).read_line(&mut line).ok()?;
-        let jvm = Self { process, folder };
-        (line.trim() == "ready").then_some(jvm)
-    }
-
-    fn jcmd(&self, arguments: &[&str]) -> Option<String> {
-        let output = Command::new("jcmd").arg(self.process.id().to_string()).args(arguments).output().ok()?;
-        String::from_utf8(output.stdout).ok().filter(|_| output.status.success())
-    }
-
-    /// A dump, and the histogram before it and after it.
-    fn dump(&self, name: &str) -> Option<(Vec<u8>, Histogram, Histogram)> {
-        let path = self.folder.path().join(name);
-        let before = self.jcmd(&["GC.class_histogram"])?;
-        self.jcmd(&["GC.heap_dump", path.to_str()?])?;
-        let after = self.jcmd(&["GC.class_histogram"])?;
-        Some((std::fs::read(path).ok()?, of_jcmd(&before), of_jcmd(&after)))
-    }
+/// A dump, and the histogram before it and after it.
+fn dump(jvm: &Jvm, name: &str) -> Option<(Vec<u8>, Histogram, Histogram)> {
+    let path = jvm.folder.path().join(name);
+    let before = jvm.jcmd(&["GC.class_histogram"])?;
+    jvm.jcmd(&["GC.heap_dump", path.to_str()?])?;
+    let after = jvm.jcmd(&["GC.class_histogram"])?;
+    Some((std::fs::read(path).ok()?, of_jcmd(&before), of_jcmd(&after)))
 }
 
 #[test]
@@ -183,13 +140,13 @@ fn sizes_are_those_of_the_jvm_whatever_its_collector_and_references() {
         &["-XX:+UseSerialGC", "-XX:ObjectAlignmentInBytes=8", "-XX:-UseCompressedClassPointers"],
     ];
     for options in options {
-        let Some(jvm) = Jvm::start(options) else {
+        let Some(jvm) = Jvm::run("TinyHeap.java", &fixture("heap/TinyHeap.java"), options, "TinyHeap", "ready") else {
             eprintln!("SKIPPED: no JDK (javac, java, jcmd) is installed, or it does not know {options:?}");
             continue;
         };
         // The JVM's own threads may still be at work: a dump counts when nothing changed around it.
         let settled = (0..20)
-            .filter_map(|attempt| jvm.dump(&format!("{attempt}.hprof")))
+            .filter_map(|attempt| dump(&jvm, &format!("{attempt}.hprof")))
             .find(|(_, before, after)| before == after);
         let Some((dump, expected, _)) = settled else {
             eprintln!("SKIPPED: the JVM with {options:?} never rested");

@@ -4,23 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "what these helpers unwrap are expectations of the tests")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use leakscope_heap::profile::{self, LabelValue, Profile};
 use serde_json::Value;
 
+use crate::fixture;
 use crate::hprof::source_name;
-
-fn fixture(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/profile").join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn unpacked(name: &str) -> Vec<u8> {
-    zstd::decode_all(&fixture(name)[..]).unwrap()
-}
+use crate::jvm::Jvm;
 
 /// One sample with all that is read of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -248,8 +241,8 @@ fn samples_of_jdk_17_and_25_are_those_that_the_jdk_prints() {
     let unsized_of_17 =
         "4 of 71 samples are of no known size and count as 0 bytes: this JVM records the size of arrays alone";
     for (version, warnings) in [("17", &[unsized_of_17][..]), ("25", &[])] {
-        let json = String::from_utf8(unpacked(&format!("shop-{version}.print.json.zst"))).unwrap();
-        let samples = compare(&unpacked(&format!("shop-{version}.jfr.zst")), &json, warnings);
+        let json = String::from_utf8(fixture(&format!("profile/shop-{version}.print.json.zst"))).unwrap();
+        let samples = compare(&fixture(&format!("profile/shop-{version}.jfr.zst")), &json, warnings);
         for (class, field) in [
             ("com.acme.Shop", "SESSIONS"),
             ("com.acme.Shop", "RING"),
@@ -262,51 +255,20 @@ fn samples_of_jdk_17_and_25_are_those_that_the_jdk_prints() {
     }
 }
 
-/// A JVM that runs `Shop` under a recording; ended when dropped.
-struct Jvm {
-    process: Child,
-    folder: tempfile::TempDir,
+/// A JVM that runs `Shop` under a recording; none where no JDK is installed.
+fn shop(settings: &str) -> Option<Jvm> {
+    let recorder = format!("-XX:StartFlightRecording:name=shop,{settings}");
+    Jvm::run("Shop.java", &fixture("profile/Shop.java"), &["-XX:+UseSerialGC", &recorder], "com.acme.Shop", SERVED)
 }
 
-impl Drop for Jvm {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _gone = self.process.kill();
-        let _status = self.process.wait();
-    }
-}
+/// What `Shop` prints when a round of requests is served.
+const SERVED: &str = "served";
 
-impl Jvm {
-    /// None where no JDK is installed.
-    fn start(settings: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("Shop.java"), fixture("Shop.java")).unwrap();
-        let mut javac = Command::new("javac");
-        let compiled = javac.args(["-encoding", "UTF-8", "-d", ".", "Shop.java"]).current_dir(folder.path()).status();
-        if compiled.ok()?.code()? != 0 {
-            return None;
-        }
-        let recorder = format!("-XX:StartFlightRecording:name=shop,{settings}");
-        let mut java = Command::new("java");
-        java.args(["-Xmx64m", "-XX:+UseSerialGC", &recorder, "-cp", ".", "com.acme.Shop"]).current_dir(folder.path());
-        let process = java.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
-        let mut jvm = Self { process, folder };
-        jvm.served().then_some(jvm)
-    }
-
-    /// Waits until a round of requests is served.
-    fn served(&mut self) -> bool {
-        let lines = BufReader::new(self.process.stdout.as_mut().unwrap()).lines();
-        lines.map_while(Result::ok).any(|line| line.starts_with("served"))
-    }
-
-    fn dump(&self, options: &[&str]) -> Option<PathBuf> {
-        let path = self.folder.path().join("shop.jfr");
-        let mut jcmd = Command::new("jcmd");
-        jcmd.arg(self.process.id().to_string()).args(["JFR.dump", "name=shop"]);
-        jcmd.arg(format!("filename={}", path.display())).args(options);
-        jcmd.output().ok()?.status.success().then_some(path)
-    }
+fn dump(jvm: &Jvm, options: &[&str]) -> Option<PathBuf> {
+    let path = jvm.folder.path().join("shop.jfr");
+    let to = format!("filename={}", path.display());
+    jvm.jcmd(&[&["JFR.dump", "name=shop", to.as_str()], options].concat())?;
+    Some(path)
 }
 
 /// What the JDK's own tool says of a recording.
@@ -326,15 +288,15 @@ fn samples_of_the_jvm_installed_here_are_those_that_it_prints() {
         ("settings=profile,+jdk.OldObjectSample#stackTrace=true", &["path-to-gc-roots=true"]),
     ];
     for (settings, options) in cases {
-        let Some(mut jvm) = Jvm::start(settings) else {
+        let Some(mut jvm) = shop(settings) else {
             eprintln!("SKIPPED: no JDK (javac, java, jcmd, jfr) is installed, or it does not know {settings}");
             continue;
         };
-        let before = jvm.dump(options).unwrap();
+        let before = dump(&jvm, options).unwrap();
         assert!(before.exists());
         jvm.process.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        assert!(jvm.served());
-        let recording = jvm.dump(options).unwrap();
+        assert!(jvm.said(SERVED));
+        let recording = dump(&jvm, options).unwrap();
         let json = printed(&recording).unwrap();
         let bytes = std::fs::read(recording).unwrap();
         let warnings = profile::read(&bytes).unwrap().warnings().to_vec();
@@ -350,7 +312,7 @@ fn samples_of_the_jvm_installed_here_are_those_that_it_prints() {
 
 #[test]
 fn a_recording_cut_off_or_damaged_anywhere_is_read_in_part_or_refused() {
-    let whole = unpacked("shop-25.jfr.zst");
+    let whole = fixture("profile/shop-25.jfr.zst");
     let n_samples = profile::read(&whole).unwrap().n_samples();
     let mut seen = BTreeMap::new();
     for end in (0..whole.len()).step_by(1_009) {

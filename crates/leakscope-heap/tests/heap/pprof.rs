@@ -2,16 +2,12 @@
 //! and `jeprof` scale.
 
 use std::io::Read as _;
-use std::path::Path;
 use std::process::Command;
 
 use leakscope_heap::Format;
 use leakscope_heap::profile::{self, Profile};
 
-fn fixture(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/profile").join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use crate::fixture;
 
 /// The profile in bytes that may be compressed.
 fn read(bytes: &[u8]) -> Profile {
@@ -65,7 +61,7 @@ fn held_by(profile: &Profile, name: &str) -> i64 {
 
 #[test]
 fn a_heap_of_go_says_the_same_in_protobuf_and_as_text() {
-    let (protobuf, text) = (read(&fixture("go-heap.pb.gz")), read(&fixture("go-heap.txt")));
+    let (protobuf, text) = (read(&fixture("profile/go-heap.pb.gz")), read(&fixture("profile/go-heap.txt")));
     assert_eq!((protobuf.format(), text.format()), (Format::Pprof, Format::PprofText));
     let expected = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"];
     assert_eq!((columns(&protobuf), columns(&text)), (expected.to_vec(), expected.to_vec()));
@@ -77,7 +73,7 @@ fn a_heap_of_go_says_the_same_in_protobuf_and_as_text() {
 
 #[test]
 fn a_dump_of_jemalloc_has_the_bytes_of_jeprof() {
-    let dump = read(&fixture("jemalloc.heap"));
+    let dump = read(&fixture("profile/jemalloc.heap"));
     let first = &dump.mappings()[0];
     assert_eq!((dump.format(), columns(&dump)), (Format::Jemalloc, vec!["inuse_objects", "inuse_space"]));
     assert_eq!((dump.text(first.file), dump.header().period), ("/srv/example/leak", 16_384));
@@ -91,7 +87,8 @@ const JEPROF_BYTES: i64 = 42_395_091;
 
 #[test]
 fn a_copy_of_a_profile_prints_as_the_original() {
-    let fixtures = ["go-heap.pb.gz", "go-heap.txt", "gperftools.heap"].map(|name| (name.to_owned(), fixture(name)));
+    let fixtures = ["go-heap.pb.gz", "go-heap.txt", "gperftools.heap"]
+        .map(|name| (name.to_owned(), fixture(&format!("profile/{name}"))));
     let mut files = fixtures.to_vec();
     files.extend(of_every_kind());
     for (name, original) in files {

@@ -1,14 +1,14 @@
 //! Captures without their contents: the same figures, and no secret left.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use leakscope_heap::{Heap, Redacted, analyse, diff, redact};
 use serde_json::Value;
 
+use crate::fixture;
+
 fn capture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/heap").join(name);
-    zstd::decode_all(&std::fs::read(path).unwrap()[..]).unwrap()
+    fixture(&format!("heap/{name}"))
 }
 
 fn redacted(capture: &[u8]) -> (Vec<u8>, Redacted) {

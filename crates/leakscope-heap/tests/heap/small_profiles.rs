@@ -3,9 +3,10 @@
 use leakscope_heap::Format;
 use leakscope_heap::profile::{LabelValue, Profile, read};
 
+use crate::fixture;
+
 fn profile(name: &str) -> Profile {
-    let path = format!("{}/../../fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-    read(&std::fs::read(&path).unwrap()).unwrap()
+    read(&fixture(name)).unwrap()
 }
 
 fn sums(profile: &Profile) -> Vec<i64> {

@@ -1,19 +1,14 @@
 //! V8 heap snapshots against Chrome DevTools' engine, node by node.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use leakscope_heap::{ClassGrowth, Finding, Heap, analyse, diff};
 use serde_json::Value;
 
-fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/heap").join(name);
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    if name.contains(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes }
-}
+use crate::fixture;
 
 fn with_heap(name: &str, test: impl FnOnce(&Heap<'_>)) {
-    let bytes = fixture(&format!("{name}.heapsnapshot.zst"));
+    let bytes = fixture(&format!("heap/{name}.heapsnapshot.zst"));
     test(&analyse(&bytes, &|_| {}).unwrap());
 }
 
@@ -21,7 +16,7 @@ fn with_heap(name: &str, test: impl FnOnce(&Heap<'_>)) {
 const UNREACHED: i64 = -5;
 
 fn nodes_are_those_of_devtools(name: &str) {
-    let rows = String::from_utf8(fixture(&format!("{name}.nodes.csv.zst"))).unwrap();
+    let rows = String::from_utf8(fixture(&format!("heap/{name}.nodes.csv.zst"))).unwrap();
     with_heap(name, |heap| {
         let mut differences: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         assert_eq!(rows.lines().count() - 1, heap.n_nodes());
@@ -59,7 +54,7 @@ fn every_node_of_a_snapshot_of_node_24_is_as_devtools_has_it() {
 }
 
 fn classes_are_those_of_devtools(name: &str) {
-    let theirs: Value = serde_json::from_slice(&fixture(&format!("{name}.aggregates.json"))).unwrap();
+    let theirs: Value = serde_json::from_slice(&fixture(&format!("heap/{name}.aggregates.json"))).unwrap();
     let row = |row: &Value| {
         let number = |key: &str| row[key].as_u64().unwrap();
         (row["name"].as_str().unwrap().to_owned(), number("count"), number("self"), number("maxRet"))
@@ -86,7 +81,7 @@ fn classes_of_a_snapshot_of_node_24_are_those_of_devtools() {
 }
 
 fn growth_is_that_of_devtools(name: &str) {
-    let theirs: Value = serde_json::from_slice(&fixture(&format!("{name}-1-3.diff.json"))).unwrap();
+    let theirs: Value = serde_json::from_slice(&fixture(&format!("heap/{name}-1-3.diff.json"))).unwrap();
     let row = |row: &Value| {
         let number = |key: &str| row[key].as_u64().unwrap();
         let counts = (number("addedCount"), number("removedCount"), number("addedSize"), number("removedSize"));
@@ -94,7 +89,7 @@ fn growth_is_that_of_devtools(name: &str) {
     };
     let mut theirs: Vec<_> = theirs["rows"].as_array().unwrap().iter().map(row).collect();
     let (first, last) =
-        (fixture(&format!("{name}-1.heapsnapshot.zst")), fixture(&format!("{name}-3.heapsnapshot.zst")));
+        (fixture(&format!("heap/{name}-1.heapsnapshot.zst")), fixture(&format!("heap/{name}-3.heapsnapshot.zst")));
     let diff = diff(&[&first, &last], &|_, _| {}).unwrap();
     let counts = |row: &ClassGrowth| (row.added_count, row.removed_count, row.added_bytes, row.removed_bytes);
     let mut ours: Vec<_> = diff.classes.iter().map(|row| (row.name.clone(), counts(row))).collect();
@@ -115,7 +110,7 @@ fn growth_by_class_of_node_24_is_that_of_devtools() {
 
 #[test]
 fn two_snapshots_name_all_that_grows_in_their_service_and_no_cache() {
-    let captures = ["s-n24-1", "s-n24-3"].map(|name| fixture(&format!("{name}.heapsnapshot.zst")));
+    let captures = ["s-n24-1", "s-n24-3"].map(|name| fixture(&format!("heap/{name}.heapsnapshot.zst")));
     let diff = diff(&[&captures[0], &captures[1]], &|_, _| {}).unwrap();
     let told = |finding: &Finding| {
         let place = finding.suspect.location.as_ref().map(|place| place.line);

@@ -103,10 +103,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let asks = args.questions().any() || args.histogram || args.profile.asks();
-    if args.answer.format == Format::Html && asks {
-        return Err(Failure::usage("expected `--format text` or `json` with a question about one thing, found `html`")
-            .hint("the page holds the whole report; ask without `--format html`"));
-    }
+    args.answer.check(asks)?;
     args.profile.check()?;
     let steps = Steps::new();
     let input = read(&args.file, &steps)?;

@@ -25,8 +25,8 @@ const LONG_ABOUT: &str = "\
 Says what grew from capture to capture of one service, who holds or made it, and where.
 
 Object graphs of one process compare by the identity of each object where it has one (V8), else by who holds what (JVM). Profiles compare \
-by stack: growth counts beyond the error of sampling, over time or requests where these are known, and is told of the first function of \
-your own code. A histogram and a later dump compare by type. \
+by stack: growth counts beyond the error of sampling, over time or requests where these are known, and is told of the function of \
+your own that keeps what grows. A histogram and a later dump compare by type. \
 Take the first after the warm-up and the others under the same load, some minutes apart: with three, a suspect must have grown twice.";
 
 /// Types in a table where `--top` does not say, and suspects on the first screen and of the other forms.
@@ -64,10 +64,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let files: Vec<PathBuf> = std::iter::once(&args.base).chain(&args.later).cloned().collect();
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    if args.answer.format == Format::Html && args.profile.asks() {
-        return Err(Failure::usage("expected `--format text` or `json` with a question about one thing, found `html`")
-            .hint("the page holds the whole report; ask without `--format html`"));
-    }
+    args.answer.check(args.profile.asks())?;
     args.profile.check()?;
     let steps = Steps::new();
     let mut captures: Vec<Input> = Vec::with_capacity(files.len());

@@ -42,6 +42,20 @@ pub(crate) struct Answer {
     pub(crate) fail_on_leak: bool,
 }
 
+impl Answer {
+    /// Refuses a page with the answer to a question alone.
+    ///
+    /// # Errors
+    /// When both are asked for.
+    pub(crate) fn check(&self, asks: bool) -> Result<(), Failure> {
+        if self.format == Format::Html && asks {
+            let message = "expected `--format text` or `json` with a question about one thing, found `html`";
+            return Err(Failure::usage(message).hint("the page holds the whole report; ask without `--format html`"));
+        }
+        Ok(())
+    }
+}
+
 /// A file, or standard output without one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sink(pub(crate) Option<PathBuf>);

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use leakscope_heap::Format;
 use leakscope_heap::profile::{self, CallTree, Profile};
 use leakscope_wire as wire;
 
@@ -91,10 +90,8 @@ pub(crate) fn diff_text(compared: &Compared, report: &wire::ProfileDiff, options
     for (index, finding) in report.suspects.iter().take(shown.suspects).enumerate() {
         text.push_str(&heap::suspect(index + 1, finding, &report.format));
     }
-    let are_types =
-        matches!(difference.whole.format(), Format::ClassHistogram | Format::Hprof | Format::V8HeapSnapshot);
     let growth = &compared.growth;
-    text.push_str(&if are_types {
+    text.push_str(&if difference.whole.format().is_by_type() {
         text::types(difference, shown.rows, growth)
     } else {
         text::top(difference, options, shown.rows, growth)

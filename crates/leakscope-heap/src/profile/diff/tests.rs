@@ -145,6 +145,21 @@ fn pace_is_told_by_time_and_by_requests() {
 }
 
 #[test]
+fn requests_that_the_captures_tell_count_where_nobody_says_otherwise() {
+    let mut profiles = captures(&[("main.main;main.open", &[1000, 2000, 3000]), ("main.main;main.work", &[500; 3])]);
+    for (requests, profile) in [100, 300, 600].into_iter().zip(&mut profiles) {
+        let remark = profile.texts.push(&format!("requests_total: {requests}"));
+        profile.header.comments.push(remark);
+    }
+    let all: Vec<&Profile> = profiles.iter().collect();
+    let bytes = 2000.0 * 1024.0;
+    for (requests, expected) in [(vec![], bytes / 500.0), (vec![100, 300, 500], bytes / 400.0)] {
+        let found = diff(&all, &Context { requests, ..Context::default() }).unwrap();
+        assert_eq!(found.findings[0].growth.unwrap().bytes_per_request, Some(expected));
+    }
+}
+
+#[test]
 fn profiles_of_several_kinds_say_what_each_is() {
     let heap = profile(&HEAP, &[("main.main", &[1, 1])]);
     let goroutines = profile(&[("goroutine", "count")], &[("main.main", &[1])]);
