@@ -4,6 +4,7 @@
 //! (how they are read), `keeper` (slow writes) and `api`.
 
 mod api;
+mod capture;
 mod clock;
 pub mod config;
 mod daemon;

@@ -104,6 +104,12 @@ impl Performers {
                 Effect::Remember(target) => self.chore(Chore::Remember(target)),
                 Effect::Checkpoint { target, at, state } => detectors.push((target, at, state)),
                 Effect::Record(incident) => self.unrecorded.push(*incident),
+                Effect::Survey { .. }
+                | Effect::RecordCapture(_)
+                | Effect::Capture(_)
+                | Effect::CancelCapture(_)
+                | Effect::Analyse(_)
+                | Effect::Notify(_) => {}
             }
         }
         if !scrapes.is_empty() {

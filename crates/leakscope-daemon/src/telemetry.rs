@@ -95,7 +95,15 @@ impl Telemetry {
                 self.scrape_failures.inc();
                 tracing::debug!(target_id = %failure.target, reason = failure.reason, "scrape failed");
             }
-            Event::TargetsSeen(_) | Event::Asked(_) | Event::Tick => {}
+            Event::TargetsSeen(_)
+            | Event::Surveyed(_)
+            | Event::SurveyFailed { .. }
+            | Event::Captured(_)
+            | Event::CaptureFailed(_)
+            | Event::Analysed(_)
+            | Event::AnalysisFailed { .. }
+            | Event::Asked(_)
+            | Event::Tick => {}
         }
     }
 

@@ -1,6 +1,8 @@
 //! Everything leakscope can do to the world.
 
-use leakscope_model::{Incident, Readings, Target, TargetId, Timestamp};
+use leakscope_model::{
+    Bytes, Capture, CaptureId, CaptureKind, Incident, IncidentId, Readings, Target, TargetId, Timestamp,
+};
 
 /// Everything the engine can ask of the daemon. Performed in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,23 @@ pub enum Effect {
     Remember(Box<Target>),
     /// Make an incident's new state durable before anyone is shown it.
     Record(Box<Incident>),
+    /// See what a target gives and what room it has; answer with `Surveyed` or `SurveyFailed` by the deadline.
+    Survey {
+        /// Which.
+        target: TargetId,
+        /// By when.
+        deadline: Timestamp,
+    },
+    /// Make an attempt's new state durable. Comes before the effect that begins it and after its end.
+    RecordCapture(Box<Capture>),
+    /// Take evidence; answer with `Captured` or `CaptureFailed` by the deadline, also after a cancellation.
+    Capture(Box<CaptureOrder>),
+    /// Stop a capture that is under way.
+    CancelCapture(CaptureId),
+    /// Ask a child process what captures say; answer with `Analysed` or `AnalysisFailed` by the deadline.
+    Analyse(Box<AnalysisOrder>),
+    /// Tell receivers of an incident.
+    Notify(Box<Notice>),
     /// Keep a detector's state.
     Checkpoint {
         /// Of which target.
@@ -34,4 +53,58 @@ pub enum Effect {
         /// [`crate::Detector::checkpoint`].
         state: Vec<u8>,
     },
+}
+
+/// One capture to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureOrder {
+    /// Its number; it is on record as `Running`.
+    pub capture: CaptureId,
+    /// Where.
+    pub target: TargetId,
+    /// What.
+    pub kind: CaptureKind,
+    /// By when it has to be over; then it is stopped.
+    pub deadline: Timestamp,
+    /// Bytes that it may have. Beyond: it is stopped.
+    pub size_max: Bytes,
+}
+
+/// Captures of one kind and one process to compare, or one to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnalysisOrder {
+    /// Counts up; names the answer.
+    pub analysis: u64,
+    /// The incident that it explains.
+    pub incident: Option<IncidentId>,
+    /// Which, oldest first; one or more.
+    pub captures: Vec<CaptureId>,
+    /// Memory that the job may take. Beyond: it is stopped.
+    pub memory_max: Bytes,
+    /// By when.
+    pub deadline: Timestamp,
+}
+
+/// What receivers are told of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// The incident as it stands.
+    pub incident: Incident,
+    /// Whether the alert begins or goes on (`true`), or is over.
+    pub firing: bool,
+    /// Why now.
+    pub occasion: Occasion,
+}
+
+/// Why receivers are told now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Occasion {
+    /// A service began to leak, or began again.
+    Opened,
+    /// The evidence names a site, or another one than before.
+    Explained,
+    /// It still leaks, and the last word is long ago.
+    Repeated,
+    /// It is over.
+    Resolved,
 }

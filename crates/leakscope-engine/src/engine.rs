@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use leakscope_detect::{Detector, Tuning};
-use leakscope_model::{Incident, IncidentId, Readings, State, Target, TargetId, Timestamp};
+use leakscope_model::{Capture, CaptureId, Incident, IncidentId, Readings, State, Target, TargetId, Timestamp};
 
+use crate::alert::{AlertPolicy, Alerts};
+use crate::capture::{CaptureDesk, CapturePolicy};
 use crate::effect::Effect;
 use crate::event::{Command, Event, Part, Scrape, ScrapeFailure};
 use crate::fleet;
@@ -24,11 +26,21 @@ pub struct EngineConfig {
     pub checkpoint_interval: Duration,
     /// How sure a detector must be.
     pub tuning: Tuning,
+    /// When evidence may be taken.
+    pub capture: CapturePolicy,
+    /// When receivers are told.
+    pub alert: AlertPolicy,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { time_scale: 1.0, checkpoint_interval: Duration::from_mins(10), tuning: Tuning::default() }
+        Self {
+            time_scale: 1.0,
+            checkpoint_interval: Duration::from_mins(10),
+            tuning: Tuning::default(),
+            capture: CapturePolicy::default(),
+            alert: AlertPolicy::default(),
+        }
     }
 }
 
@@ -49,6 +61,8 @@ pub struct Engine {
     watches: BTreeMap<TargetId, Watch>,
     services: BTreeMap<ServiceKey, BTreeSet<TargetId>>,
     incidents: IncidentBook,
+    captures: CaptureDesk,
+    alerts: Alerts,
     /// Detectors of an earlier run, until their targets are seen again.
     restored: BTreeMap<TargetId, Detector>,
     /// Detectors of targets that discovery no longer lists, and since when: a list that is empty for a moment costs no evidence.
@@ -66,6 +80,7 @@ impl Engine {
         Self {
             config,
             incidents: IncidentBook::restore(restored.incidents),
+            captures: CaptureDesk::restore(restored.captures),
             restored: restored.detectors,
             ..Self::default()
         }
@@ -77,6 +92,13 @@ impl Engine {
             Event::TargetsSeen(targets) => self.targets_seen(now, targets, effects),
             Event::Scraped(scrape) => self.scraped(now, &scrape, effects),
             Event::ScrapeFailed(failure) => self.scrape_failed(now, failure),
+            Event::Surveyed(_)
+            | Event::SurveyFailed { .. }
+            | Event::Captured(_)
+            | Event::CaptureFailed(_)
+            | Event::Analysed(_)
+            | Event::AnalysisFailed { .. }
+            | Event::Asked(Command::Capture { .. } | Command::CancelCapture(_) | Command::Acknowledge { .. }) => {}
             Event::Asked(Command::Checkpoint) => self.checkpoint(now, effects),
             Event::Tick => self.tick(now, effects),
         }
@@ -115,6 +137,16 @@ impl Engine {
     /// One incident.
     pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
         self.incidents.get(id)
+    }
+
+    /// Every attempt to take evidence, oldest first.
+    pub fn captures(&self) -> impl DoubleEndedIterator<Item = &Capture> {
+        self.captures.iter()
+    }
+
+    /// One attempt.
+    pub fn capture(&self, id: CaptureId) -> Option<&Capture> {
+        self.captures.get(id)
     }
 
     /// Counts up with every change that a person could see; compare with [`ServiceView::revision`].

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leakscope_model::{Readings, Runtime, Target, TargetId};
+use leakscope_model::{
+    Bytes, CaptureId, CaptureKind, Cost, Finding, IncidentId, Readings, Runtime, Survey, Target, TargetId, Timestamp,
+};
 
 /// Everything that can wake the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +16,28 @@ pub enum Event {
     Scraped(Box<Scrape>),
     /// A scrape failed.
     ScrapeFailed(ScrapeFailure),
+    /// What a target gives and what room it has.
+    Surveyed(Box<Survey>),
+    /// That cannot be seen.
+    SurveyFailed {
+        /// Of which target.
+        target: TargetId,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// Evidence was taken and is kept.
+    Captured(Box<Captured>),
+    /// It was not.
+    CaptureFailed(Box<CaptureFailure>),
+    /// What captures say.
+    Analysed(Box<Analysis>),
+    /// They could not be read.
+    AnalysisFailed {
+        /// [`crate::AnalysisOrder::analysis`].
+        analysis: u64,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// A person or the shutdown asks for something.
     Asked(Command),
     /// Time has passed.
@@ -21,10 +45,28 @@ pub enum Event {
 }
 
 /// What can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Hand out every detector's state, so that a restart loses nothing.
     Checkpoint,
+    /// Take evidence of a target now; budgets are overruled, room is not, unless `force`.
+    Capture {
+        /// Where.
+        target: TargetId,
+        /// What; the ladder's next without it.
+        kind: Option<CaptureKind>,
+        /// Overrule the prediction too.
+        force: bool,
+    },
+    /// Stop a capture.
+    CancelCapture(CaptureId),
+    /// A person knows of an incident.
+    Acknowledge {
+        /// Which.
+        incident: IncidentId,
+        /// Who, as far as known.
+        by: String,
+    },
 }
 
 /// What one scrape brought.
@@ -77,4 +119,49 @@ pub struct ScrapeFailure {
     pub duration: Duration,
     /// What was expected and what was found.
     pub reason: String,
+}
+
+/// Evidence that was taken and is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Captured {
+    /// [`crate::CaptureOrder::capture`].
+    pub capture: CaptureId,
+    /// What it did cost.
+    pub cost: Cost,
+    /// SHA-256 of what is kept, in hexadecimal.
+    pub digest: String,
+    /// Whether contents were removed before it was kept.
+    pub redacted: bool,
+    /// When the captured process started, where known.
+    pub process_started_at: Option<Timestamp>,
+    /// Whether it only started to record, so that growth shows from the next on.
+    pub armed: bool,
+}
+
+/// Evidence that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureFailure {
+    /// [`crate::CaptureOrder::capture`].
+    pub capture: CaptureId,
+    /// What was expected and what was found.
+    pub reason: String,
+    /// Whether the target was gone afterwards.
+    pub target_died: bool,
+    /// Whether somebody or the deadline stopped it.
+    pub stopped: bool,
+    /// What it did cost until then.
+    pub cost: Cost,
+}
+
+/// What captures say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Analysis {
+    /// [`crate::AnalysisOrder::analysis`].
+    pub analysis: u64,
+    /// Strongest first.
+    pub findings: Vec<Finding>,
+    /// Live bytes that each capture counts, in their order, where the format tells.
+    pub total_bytes: Vec<Bytes>,
+    /// What could not be read.
+    pub warnings: Vec<String>,
 }

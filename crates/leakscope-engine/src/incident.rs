@@ -56,7 +56,7 @@ impl IncidentBook {
         if let Some(place) = known {
             incident.targets.insert(place, target);
         }
-        let reopened = incident.state != IncidentState::Open;
+        let reopened = !incident.state.is_open();
         if known.is_none() && !reopened && !incident.transitions.is_empty() {
             return None;
         }
@@ -103,7 +103,7 @@ impl IncidentBook {
     /// No replica of the service leaks any more.
     pub(crate) fn recovered(&mut self, now: Timestamp, service: &str, cause: &str) -> Option<Incident> {
         let id = self.living(service)?;
-        let incident = self.incidents.get_mut(&id).filter(|incident| incident.state == IncidentState::Open)?;
+        let incident = self.incidents.get_mut(&id).filter(|incident| incident.state.is_open())?;
         incident.state = IncidentState::Recovered;
         incident.transitions.push(Transition { at: now, to: IncidentState::Recovered, cause: cause.into() });
         Some(incident.clone())

@@ -1,5 +1,7 @@
 //! Events in, effects out: every decision of leakscope, none of its deeds. The same events in the same order give the same effects, byte for byte.
 
+mod alert;
+mod capture;
 mod effect;
 mod engine;
 mod event;
@@ -10,9 +12,11 @@ mod schedule;
 mod service;
 mod watch;
 
-pub use effect::Effect;
+pub use alert::AlertPolicy;
+pub use capture::CapturePolicy;
+pub use effect::{AnalysisOrder, CaptureOrder, Effect, Notice, Occasion};
 pub use engine::{Engine, EngineConfig};
-pub use event::{Command, Event, Opinion, Part, Scrape, ScrapeFailure};
+pub use event::{Analysis, CaptureFailure, Captured, Command, Event, Opinion, Part, Scrape, ScrapeFailure};
 pub use fleet::FALSE_DISCOVERY;
 pub use leakscope_detect::{CheckpointError, Detector, Tuning};
 pub use restore::Restored;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leakscope_detect::{CheckpointError, Detector};
-use leakscope_model::{Incident, Readings, TargetId, Timestamp};
+use leakscope_model::{Capture, Incident, Readings, TargetId, Timestamp};
 
 use crate::watch::scaled;
 
@@ -12,12 +12,18 @@ use crate::watch::scaled;
 pub struct Restored {
     pub(crate) detectors: BTreeMap<TargetId, Detector>,
     pub(crate) incidents: Vec<Incident>,
+    pub(crate) captures: Vec<Capture>,
 }
 
 impl Restored {
     /// With the incidents of the store, and no detector yet.
     pub fn new(incidents: Vec<Incident>) -> Self {
-        Self { detectors: BTreeMap::new(), incidents }
+        Self { incidents, ..Self::default() }
+    }
+
+    /// With the attempts to take evidence that the store knows, oldest first; those that still run were cut off with the last process.
+    pub fn with_captures(self, captures: Vec<Capture>) -> Self {
+        Self { captures, ..self }
     }
 
     /// Adds one detector.

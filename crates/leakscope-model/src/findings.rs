@@ -1,19 +1,6 @@
-//! Heap evidence and what it says: one shape for every runtime.
+//! What heap evidence says: one shape for every runtime.
 
-use crate::{CaptureId, TargetId, Timestamp};
-
-/// One piece of heap evidence.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Capture {
-    /// Its number.
-    pub id: CaptureId,
-    /// Where it was taken.
-    pub target: TargetId,
-    /// What it is, as its format is named: `v8-heapsnapshot`, `hprof`, `pprof-heap`, ...
-    pub kind: String,
-    /// When it was taken.
-    pub at: Timestamp,
-}
+use crate::CaptureId;
 
 /// One thing that grew, and who holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +27,25 @@ pub struct Suspect {
     pub confidence: f64,
     /// Why, as a sentence.
     pub reason: String,
+}
+
+/// A suspect with what speaks for it over several captures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// What grew, and who holds it.
+    pub suspect: Suspect,
+    /// Who leaks, as a hash that is the same across processes, replicas and deploys.
+    pub identity: Option<String>,
+    /// Growth in bytes from the first capture to the last; `None` of a single capture.
+    pub growth_bytes: Option<i64>,
+    /// Growth in count.
+    pub growth_count: Option<i64>,
+    /// Whether it grew from each capture to the next.
+    pub grew_in_every_step: Option<bool>,
+    /// The captures that say so, ascending.
+    pub captures: Vec<CaptureId>,
+    /// In how many comparisons, one after the other, the same site grew.
+    pub confirmations: u32,
 }
 
 /// One step of a retaining path.

@@ -1,14 +1,22 @@
 //! The life of one finding on one service.
 
-use crate::{Capture, IncidentId, Kind, Suspect, TargetId, Timestamp};
+use crate::{CaptureId, Finding, IncidentId, Kind, TargetId, Timestamp};
 
 /// Where an incident stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IncidentState {
     /// The service leaks.
     Open,
+    /// It leaks, and evidence was taken.
+    Gathered,
+    /// It leaks, and the evidence names a site.
+    Explained,
+    /// It leaks, and a person knows.
+    Acknowledged,
     /// The growth stopped or the process was replaced; watched for a relapse.
     Recovered,
+    /// A process that replaced the leaking one, or the one that stopped growing, was watched long enough to say that it is over.
+    Verified,
     /// Over.
     Closed,
 }
@@ -18,14 +26,25 @@ impl IncidentState {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Gathered => "gathered",
+            Self::Explained => "explained",
+            Self::Acknowledged => "acknowledged",
             Self::Recovered => "recovered",
+            Self::Verified => "verified",
             Self::Closed => "closed",
         }
     }
 
     /// The state of a published name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Open, Self::Recovered, Self::Closed].into_iter().find(|state| state.name() == name)
+        [Self::Open, Self::Gathered, Self::Explained, Self::Acknowledged, Self::Recovered, Self::Verified, Self::Closed]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+
+    /// Whether the service leaks as far as we know.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Gathered | Self::Explained | Self::Acknowledged)
     }
 }
 
@@ -59,8 +78,8 @@ pub struct Incident {
     pub opened_at: Timestamp,
     /// Its history, ascending in time; never empty.
     pub transitions: Vec<Transition>,
-    /// Evidence taken.
-    pub captures: Vec<Capture>,
+    /// Evidence of it: attempts of every kind and outcome, in their order.
+    pub captures: Vec<CaptureId>,
     /// What the evidence says, strongest first.
-    pub suspects: Vec<Suspect>,
+    pub suspects: Vec<Finding>,
 }

@@ -1,5 +1,6 @@
 //! The nouns of leakscope, their units and ids. No I/O, no async, no serialisation: the store and the wire own their encodings.
 
+mod capture;
 mod findings;
 mod ids;
 mod incident;
@@ -9,7 +10,8 @@ mod target;
 mod units;
 mod verdict;
 
-pub use findings::{Capture, Frame, Location, PathStep, Suspect};
+pub use capture::{Capture, CaptureKind, CaptureState, Cost, Lacking, Means, Phase, Room, Survey, Weight};
+pub use findings::{Finding, Frame, Location, PathStep, Suspect};
 pub use ids::{CaptureId, IncidentId, TargetId};
 pub use incident::{Incident, IncidentState, Transition};
 pub use sample::{Readings, Sample};

@@ -181,7 +181,13 @@ impl World {
                     self.kept.n_samples += 1;
                     self.kept.samples.entry(target).or_default().push((at, readings));
                 }
-                Effect::Remember(_) => {}
+                Effect::Remember(_)
+                | Effect::Survey { .. }
+                | Effect::RecordCapture(_)
+                | Effect::Capture(_)
+                | Effect::CancelCapture(_)
+                | Effect::Analyse(_)
+                | Effect::Notify(_) => {}
                 Effect::Record(incident) => {
                     self.kept.incidents.insert(incident.id, *incident);
                 }
@@ -255,6 +261,12 @@ fn digest(hash: u64, effect: &Effect) -> u64 {
         }
         Effect::Remember(target) => text(words(hash, &[3]), &format!("{target:?}")),
         Effect::Record(incident) => text(words(hash, &[4]), &format!("{incident:?}")),
+        Effect::Survey { .. }
+        | Effect::RecordCapture(_)
+        | Effect::Capture(_)
+        | Effect::CancelCapture(_)
+        | Effect::Analyse(_)
+        | Effect::Notify(_) => text(words(hash, &[6]), &format!("{effect:?}")),
         Effect::Checkpoint { target, at, state } => {
             let hash = words(hash, &[5, target.0, at.as_millis() as u64]);
             state.iter().fold(hash, |hash, byte| words(hash, &[u64::from(*byte)]))

@@ -1,8 +1,8 @@
 //! Incidents: each recorded whole and durably before anyone is told of it; transitions are appended, never changed.
 
 use leakscope_model::{
-    Capture, CaptureId, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Suspect, TargetId,
-    Timestamp, Transition,
+    Finding, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Suspect, TargetId, Timestamp,
+    Transition,
 };
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,6 @@ impl Store {
         self.write(&mut writer, "an incident", Durability::Disk, |db| {
             put_incident(db, incident)?;
             put_transitions(db, incident)?;
-            put_captures(db, incident)?;
             put_suspects(db, incident)
         })
     }
@@ -95,31 +94,14 @@ fn put_transitions(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Resul
     Ok(())
 }
 
-fn put_captures(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<()> {
-    db.prepare_cached("DELETE FROM capture WHERE incident = ?1")?.execute([incident.id.0 as i64])?;
-    let mut insert = db.prepare_cached(
-        "INSERT INTO capture(incident, place, id, target, kind, at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for (place, capture) in incident.captures.iter().enumerate() {
-        insert.execute(params![
-            incident.id.0 as i64,
-            place as i64,
-            capture.id.0 as i64,
-            capture.target.0 as i64,
-            capture.kind,
-            capture.at.as_millis()
-        ])?;
-    }
-    Ok(())
-}
-
 fn put_suspects(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM suspect WHERE incident = ?1")?.execute([incident.id.0 as i64])?;
     let mut insert = db.prepare_cached(
         "INSERT INTO suspect(incident, place, title, kind, name, bytes, count, share, path, stack, location, confidence,
              reason) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    for (place, suspect) in incident.suspects.iter().enumerate() {
+    for (place, finding) in incident.suspects.iter().enumerate() {
+        let suspect = &finding.suspect;
         let path: Vec<StepRow> = suspect.path.iter().map(StepRow::from_model).collect();
         let stack: Vec<FrameRow> = suspect.stack.iter().map(FrameRow::from_model).collect();
         let location = suspect.location.as_ref().map(LocationRow::from_model);
@@ -144,7 +126,6 @@ fn put_suspects(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<(
 
 fn incident_of(db: &Connection, id: i64) -> rusqlite::Result<Incident> {
     let transitions = all(db, "SELECT * FROM transition WHERE incident = ?1 ORDER BY place", id, transition_of)?;
-    let captures = all(db, "SELECT * FROM capture WHERE incident = ?1 ORDER BY place", id, capture_of)?;
     let suspects = all(db, "SELECT * FROM suspect WHERE incident = ?1 ORDER BY place", id, suspect_of)?;
     db.prepare_cached("SELECT * FROM incident WHERE id = ?1")?.query_row([id], |row| {
         let targets: Vec<String> = serde_json::from_str(&row.get::<_, String>("targets")?).map_err(from_sql)?;
@@ -159,7 +140,7 @@ fn incident_of(db: &Connection, id: i64) -> rusqlite::Result<Incident> {
             score: row.get("score")?,
             opened_at: Timestamp::from_millis(row.get("opened_ms")?),
             transitions,
-            captures,
+            captures: Vec::new(),
             suspects,
         })
     })
@@ -186,22 +167,13 @@ fn transition_of(row: &Row<'_>) -> rusqlite::Result<Transition> {
     Ok(Transition { at: Timestamp::from_millis(row.get("at_ms")?), to: state_of(row)?, cause: row.get("cause")? })
 }
 
-fn capture_of(row: &Row<'_>) -> rusqlite::Result<Capture> {
-    Ok(Capture {
-        id: CaptureId(row.get::<_, i64>("id")? as u64),
-        target: TargetId(row.get::<_, i64>("target")? as u64),
-        kind: row.get("kind")?,
-        at: Timestamp::from_millis(row.get("at_ms")?),
-    })
-}
-
-fn suspect_of(row: &Row<'_>) -> rusqlite::Result<Suspect> {
+fn suspect_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
     let path: Vec<StepRow> = serde_json::from_str(&row.get::<_, String>("path")?).map_err(from_sql)?;
     let stack: Vec<FrameRow> = serde_json::from_str(&row.get::<_, String>("stack")?).map_err(from_sql)?;
     let location = row.get::<_, Option<String>>("location")?;
     let location: Option<LocationRow> =
         location.map(|location| serde_json::from_str(&location)).transpose().map_err(from_sql)?;
-    Ok(Suspect {
+    let suspect = Suspect {
         title: row.get("title")?,
         kind: row.get("kind")?,
         name: row.get("name")?,
@@ -213,6 +185,15 @@ fn suspect_of(row: &Row<'_>) -> rusqlite::Result<Suspect> {
         location: location.map(LocationRow::into_model),
         confidence: row.get("confidence")?,
         reason: row.get("reason")?,
+    };
+    Ok(Finding {
+        suspect,
+        identity: None,
+        growth_bytes: None,
+        growth_count: None,
+        grew_in_every_step: None,
+        captures: Vec::new(),
+        confirmations: 0,
     })
 }
 

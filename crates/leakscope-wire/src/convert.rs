@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use leakscope_model as model;
 
-use crate::{Capture, Fit, Frame, Incident, Interval, Location, PathStep, Suspect, Transition, Verdict, rfc3339};
+use crate::{
+    Capture, CaptureCost, Finding, Fit, Frame, Incident, Interval, Location, PathStep, Suspect, Transition, Verdict,
+    rfc3339,
+};
 
 impl From<&model::Verdict> for Verdict {
     fn from(verdict: &model::Verdict) -> Self {
@@ -61,8 +64,9 @@ fn finite(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) }
 }
 
-impl From<&model::Incident> for Incident {
-    fn from(incident: &model::Incident) -> Self {
+impl Incident {
+    /// An incident with the captures it names.
+    pub fn of<'a>(incident: &model::Incident, captures: impl Iterator<Item = &'a model::Capture>) -> Self {
         Self {
             id: incident.id.0,
             service: incident.service.clone(),
@@ -72,7 +76,7 @@ impl From<&model::Incident> for Incident {
             score: finite(incident.score),
             opened_at: rfc3339(incident.opened_at),
             transitions: incident.transitions.iter().map(Into::into).collect(),
-            captures: incident.captures.iter().map(Into::into).collect(),
+            captures: captures.map(Into::into).collect(),
             suspects: incident.suspects.iter().map(Into::into).collect(),
         }
     }
@@ -86,7 +90,49 @@ impl From<&model::Transition> for Transition {
 
 impl From<&model::Capture> for Capture {
     fn from(capture: &model::Capture) -> Self {
-        Self { id: capture.id.0, kind: capture.kind.clone(), target: capture.target.to_string() }
+        Self {
+            id: capture.id.0,
+            kind: capture.kind.name().into(),
+            target: capture.target.to_string(),
+            service: capture.service.clone(),
+            instance: capture.instance.clone(),
+            phase: capture.phase.name().into(),
+            incident: capture.incident.map(|incident| incident.0),
+            state: capture.state.name().into(),
+            began_at: rfc3339(capture.began_at),
+            ended_at: capture.ended_at.map(rfc3339),
+            predicted: capture.predicted.into(),
+            cost: capture.cost.map(Into::into),
+            digest: capture.digest.clone(),
+            redacted: capture.redacted,
+            note: capture.note.clone(),
+        }
+    }
+}
+
+impl From<model::Cost> for CaptureCost {
+    fn from(cost: model::Cost) -> Self {
+        Self {
+            duration_s: cost.duration.as_secs_f64(),
+            pause_s: cost.pause.as_secs_f64(),
+            memory_bytes: cost.memory.0,
+            size_bytes: cost.size.0,
+        }
+    }
+}
+
+impl From<&model::Finding> for Finding {
+    fn from(finding: &model::Finding) -> Self {
+        Self {
+            suspect: (&finding.suspect).into(),
+            identity: finding.identity.clone().unwrap_or_default(),
+            growth_bytes: finding.growth_bytes,
+            growth_count: finding.growth_count,
+            grew_in_every_step: finding.grew_in_every_step,
+            growth_error_bytes: None,
+            growth_bytes_per_hour: None,
+            growth_bytes_per_request: None,
+        }
     }
 }
 

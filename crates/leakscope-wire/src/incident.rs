@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Finding;
+
 /// A page of incidents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incidents {
@@ -31,10 +33,10 @@ pub struct Incident {
     pub opened_at: String,
     /// Its history, oldest first.
     pub transitions: Vec<Transition>,
-    /// Evidence taken.
+    /// Evidence taken, and attempts that were refused or failed, oldest first.
     pub captures: Vec<Capture>,
     /// What the evidence says, strongest first.
-    pub suspects: Vec<Suspect>,
+    pub suspects: Vec<Finding>,
 }
 
 /// One change of an incident.
@@ -57,6 +59,43 @@ pub struct Capture {
     pub kind: String,
     /// Where it was taken.
     pub target: String,
+    /// The service that the target is a replica of.
+    pub service: String,
+    /// The target's address.
+    pub instance: String,
+    /// When in the life of a leak: `baseline`, `early`, `middle`, `late` or `asked`.
+    pub phase: String,
+    /// The incident that it is evidence of.
+    pub incident: Option<u64>,
+    /// `refused`, `running`, `stored`, `failed`, `cancelled` or `expired`.
+    pub state: String,
+    /// When it began, or was refused, RFC 3339.
+    pub began_at: String,
+    /// When it ended, RFC 3339.
+    pub ended_at: Option<String>,
+    /// What it was expected to cost.
+    pub predicted: CaptureCost,
+    /// What it did cost, once it has ended.
+    pub cost: Option<CaptureCost>,
+    /// SHA-256 of what is kept, in hexadecimal.
+    pub digest: Option<String>,
+    /// Whether contents were removed before it was kept.
+    pub redacted: bool,
+    /// Why it was taken, refused or failed.
+    pub note: String,
+}
+
+/// What a capture costs its target.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CaptureCost {
+    /// From the first byte asked for to the last written, seconds.
+    pub duration_s: f64,
+    /// The longest that the service did not answer, seconds.
+    pub pause_s: f64,
+    /// Resident memory on top of what it had, at the peak.
+    pub memory_bytes: u64,
+    /// Size of the evidence.
+    pub size_bytes: u64,
 }
 
 /// One thing that grew, and who holds it.

@@ -227,7 +227,7 @@ impl Published {
         for incident in engine.incidents() {
             let told = self.incidents.insert(incident.id, incident.transitions.len());
             if told != Some(incident.transitions.len()) {
-                changed.push(incident.into());
+                changed.push(super::incidents::shown(engine, incident));
             }
         }
         changed

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use leakscope_model::{IncidentId, IncidentState};
+use leakscope_engine::Engine;
+use leakscope_model::{Incident, IncidentId, IncidentState};
 use leakscope_wire as wire;
 use serde::Deserialize;
 
@@ -17,7 +18,7 @@ use crate::sync::lock;
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IncidentsQuery {
-    /// Only in this state: `open`, `recovered` or `closed`.
+    /// Only in this state: `open`, `gathered`, `explained`, `acknowledged`, `recovered`, `verified` or `closed`.
     state: Option<String>,
     /// Only of this service.
     service: Option<String>,
@@ -28,7 +29,20 @@ pub(crate) struct IncidentsQuery {
 }
 
 /// What `state` may be.
-const STATES: [&str; 3] = [IncidentState::Open.name(), IncidentState::Recovered.name(), IncidentState::Closed.name()];
+const STATES: [&str; 7] = [
+    IncidentState::Open.name(),
+    IncidentState::Gathered.name(),
+    IncidentState::Explained.name(),
+    IncidentState::Acknowledged.name(),
+    IncidentState::Recovered.name(),
+    IncidentState::Verified.name(),
+    IncidentState::Closed.name(),
+];
+
+/// An incident with its captures, as the engine knows them.
+pub(super) fn shown(engine: &Engine, incident: &Incident) -> wire::Incident {
+    wire::Incident::of(incident, incident.captures.iter().filter_map(|id| engine.capture(*id)))
+}
 
 /// Every incident, newest first.
 #[utoipa::path(get, path = "/api/v1/incidents", params(IncidentsQuery), responses((status = 200, body = wire::Incidents), (status = 400, body = wire::Problem, content_type = "application/problem+json")))]
@@ -48,7 +62,10 @@ pub(crate) async fn incidents(
         })
         .collect();
     let (rows, next_cursor) = page(wanted, query.limit, query.cursor.as_deref(), &path)?;
-    Ok(Json(wire::Incidents { incidents: rows.into_iter().map(Into::into).collect(), next_cursor }))
+    Ok(Json(wire::Incidents {
+        incidents: rows.into_iter().map(|incident| shown(&engine, incident)).collect(),
+        next_cursor,
+    }))
 }
 
 /// One incident.
@@ -60,7 +77,7 @@ pub(crate) async fn incident(
 ) -> Result<Json<wire::Incident>, Problem> {
     let engine = lock(&state.engine);
     let found = id.parse().ok().and_then(|id| engine.incident(IncidentId(id)));
-    found.map(|incident| Json(incident.into())).ok_or_else(|| {
+    found.map(|incident| Json(shown(&engine, incident))).ok_or_else(|| {
         Problem::not_found(format!("incident `{id}` is not known; `/api/v1/incidents` lists them"), &path)
     })
 }

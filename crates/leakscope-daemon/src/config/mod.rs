@@ -2,6 +2,7 @@
 //!
 //! [`Config::parse`] is pure; only [`Config::load`], [`check`] and the reading of secrets' files touch the disk.
 
+mod capture;
 mod check;
 mod compile;
 mod effective;
@@ -24,6 +25,7 @@ mod tests;
 mod web_file;
 mod yaml;
 
+pub use capture::{Capture, GoCapture, JvmCapture, NativeCapture, NodeCapture, PythonCapture};
 pub use check::{JobReport, Report, check};
 pub use compile::{LOCAL_JOB, ScrapeJob};
 pub use global::Global;
@@ -66,6 +68,8 @@ pub struct Config {
     pub storage: Storage,
     /// How verdicts are reached.
     pub detection: Detection,
+    /// What evidence may be taken.
+    pub capture: Arc<Capture>,
     /// The API and the page.
     pub web: Web,
     /// What is suspicious but allowed.
@@ -82,6 +86,7 @@ impl Default for Config {
             local_discovery: LocalDiscovery::default(),
             storage: Storage::default(),
             detection: Detection::default(),
+            capture: Arc::new(Capture::default()),
             web: Web::default(),
             warnings: Vec::new(),
         }
@@ -171,6 +176,7 @@ fn read_root(
     let local = reader.section(fields, "local_discovery", LocalDiscovery::read);
     config.storage = reader.section(fields, "storage", Storage::read).unwrap_or_default();
     config.detection = reader.section(fields, "detection", Detection::read).unwrap_or_default();
+    config.capture = Arc::new(reader.section(fields, "capture", Capture::read).unwrap_or_default());
     config.web = reader.section(fields, "web", Web::read).unwrap_or_default();
     let Some((local, says_itself)) = local else { return false };
     config.local_discovery = local;

@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use leakscope_model::{
-    Capture, CaptureId, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Readings, Runtime,
-    Signal, Suspect, Target, TargetId, Timestamp, Transition,
+    Finding, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Readings, Runtime, Signal, Suspect,
+    Target, TargetId, Timestamp, Transition,
 };
 use leakscope_store::{Columns, Store};
 
@@ -90,19 +90,27 @@ pub(crate) fn incident(number: u64, n_transitions: usize) -> Incident {
         score: 1.7,
         opened_at: at(0),
         transitions,
-        captures: vec![Capture { id: CaptureId(9), target, kind: "v8-heapsnapshot".to_owned(), at: at(5) }],
-        suspects: vec![Suspect {
-            title: "`Map` in cart.js grew".to_owned(),
-            kind: "object".to_owned(),
-            name: "Map".to_owned(),
-            bytes: u64::MAX,
-            count: 12,
-            share: 0.93,
-            path: vec![PathStep { edge: "cache".to_owned(), name: "Module".to_owned(), id: u64::MAX }],
-            stack: vec![Frame { function: "put".to_owned(), file: Some("cart.js".to_owned()), line: Some(7) }],
-            location: Some(Location { file: "cart.js".to_owned(), line: 7, column: None }),
-            confidence: 0.8,
-            reason: "grew in every step".to_owned(),
+        captures: Vec::new(),
+        suspects: vec![Finding {
+            identity: None,
+            growth_bytes: None,
+            growth_count: None,
+            grew_in_every_step: None,
+            captures: Vec::new(),
+            confirmations: 0,
+            suspect: Suspect {
+                title: "`Map` in cart.js grew".to_owned(),
+                kind: "object".to_owned(),
+                name: "Map".to_owned(),
+                bytes: u64::MAX,
+                count: 12,
+                share: 0.93,
+                path: vec![PathStep { edge: "cache".to_owned(), name: "Module".to_owned(), id: u64::MAX }],
+                stack: vec![Frame { function: "put".to_owned(), file: Some("cart.js".to_owned()), line: Some(7) }],
+                location: Some(Location { file: "cart.js".to_owned(), line: 7, column: None }),
+                confidence: 0.8,
+                reason: "grew in every step".to_owned(),
+            },
         }],
     }
 }

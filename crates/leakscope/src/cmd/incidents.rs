@@ -73,7 +73,7 @@ fn story(incident: &Incident) -> String {
         let _ = writeln!(text, "  {}  {:<9}  {}", transition.at, transition.to, transition.cause);
     }
     for suspect in &incident.suspects {
-        let _ = writeln!(text, "  suspect: {} ({})", suspect.title, suspect.reason);
+        let _ = writeln!(text, "  suspect: {} ({})", suspect.suspect.title, suspect.suspect.reason);
     }
     text
 }

@@ -1,0 +1,8 @@
+//! Taking evidence: what a target gives (`survey`), and taking it (`take`), one file a runtime.
+//!
+//! A runtime's file knows its mechanisms and nothing else: no policy, no store, no engine. It is told of a [`Subject`],
+//! says what can be had of it, and streams what is wanted into an [`Output`].
+
+mod probe;
+
+pub(crate) use probe::{CaptureError, Found, HttpAccess, Output, Subject, Taken};
