@@ -11,6 +11,7 @@ mod daemon;
 mod discovery;
 mod fleet;
 mod keeper;
+mod proc;
 mod runtime;
 mod scrape;
 mod sync;

@@ -6,7 +6,8 @@ use std::path::Path;
 use leakscope_ingest::procfs;
 use leakscope_model::{Bytes, Runtime};
 
-use super::procfs::{Walk, identify, read, walk};
+use super::procfs::{Walk, identify, walk};
+use crate::proc::read;
 
 /// Most bytes read of one of these files.
 const FACT_BYTES_MAX: u64 = 64 << 10;

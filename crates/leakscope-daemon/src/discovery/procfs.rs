@@ -9,16 +9,10 @@ use std::path::{Path, PathBuf};
 use leakscope_ingest::procfs::{self, Listener, Reach, Traces, guess_runtime};
 use leakscope_model::Runtime;
 
+use crate::proc::{PROC_BYTES_MAX, net_of, pids, read, socket_inodes, sockets};
+
 use super::names::{NAMING_VARIABLES, NameTraces, service_name};
 
-/// Most bytes read of one file of a process. Beyond: the rest is not looked at.
-const PROC_BYTES_MAX: u64 = 1 << 20;
-/// Most bytes read of a socket table. Beyond: the rest is not looked at.
-const SOCKETS_BYTES_MAX: u64 = 64 << 20;
-/// Most descriptors of one process that are looked at.
-const DESCRIPTORS_MAX: usize = 65_536;
-/// Most processes of a host that are looked at.
-const PROCESSES_MAX: usize = 65_536;
 /// Folders above a script in which `package.json` is looked for.
 const PACKAGE_LEVELS: usize = 4;
 
@@ -94,24 +88,6 @@ pub(crate) fn walk(proc: &Path) -> Walk {
     walk
 }
 
-fn pids(proc: &Path) -> Vec<u32> {
-    let entries = std::fs::read_dir(proc).into_iter().flatten().flatten();
-    let mut pids: Vec<u32> =
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).take(PROCESSES_MAX).collect();
-    pids.sort_unstable();
-    pids
-}
-
-/// The listening sockets of a network namespace, by inode.
-fn sockets(folder: &Path) -> BTreeMap<u64, Listener> {
-    let mut found = BTreeMap::new();
-    for table in ["net/tcp", "net/tcp6"] {
-        let bytes = read(&folder.join(table), SOCKETS_BYTES_MAX).unwrap_or_default();
-        found.extend(procfs::listeners(&bytes).map(|listener| (listener.inode, listener)));
-    }
-    found
-}
-
 fn listening(
     proc: &Path,
     pid: u32,
@@ -146,35 +122,11 @@ fn listening(
     })
 }
 
-/// Inodes of the sockets that a process holds; `None` when its descriptors may not be read.
-fn socket_inodes(folder: &Path) -> Option<Vec<u64>> {
-    let entries = match std::fs::read_dir(folder.join("fd")) {
-        Ok(entries) => entries,
-        // Gone in the meantime: nothing held.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
-        Err(_) => return None,
-    };
-    let mut inodes = Vec::new();
-    for entry in entries.flatten().take(DESCRIPTORS_MAX) {
-        let Ok(link) = std::fs::read_link(entry.path()) else { continue };
-        let inode: Option<u64> =
-            link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-        inodes.extend(inode);
-    }
-    Some(inodes)
-}
-
 /// A process that may not be read; kernel threads have no memory and are left out.
 fn unreadable(folder: &Path, pid: u32) -> Option<Unreadable> {
     let status = procfs::status(&read(&folder.join("status"), PROC_BYTES_MAX)?).ok()?;
     status.rss?;
     Some(Unreadable { pid, name: status.name, uid: status.uid })
-}
-
-/// The inode of the process's network namespace.
-fn net_of(folder: &Path) -> Option<u64> {
-    let link = std::fs::read_link(folder.join("ns/net")).ok()?;
-    link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// What a process is, read once in its life.
@@ -250,11 +202,4 @@ fn has_go_build_info(exe: &Path) -> Option<bool> {
     let mut names = Vec::new();
     file.take(length.min(PROC_BYTES_MAX)).read_to_end(&mut names).ok()?;
     Some(names.split(|byte| *byte == 0).any(|name| name == b".go.buildinfo"))
-}
-
-/// At most `bytes_max` of a file; `None` when it cannot be read.
-pub(crate) fn read(path: &Path, bytes_max: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(bytes_max).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }

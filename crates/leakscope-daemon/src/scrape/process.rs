@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use leakscope_ingest::{Page, procfs};
 use leakscope_model::Bytes;
 
 use super::error::ScrapeError;
+use crate::proc::{TICKS_PER_SECOND, boot_time};
 
-/// Linux reports process times in hundredths of a second to every program, whatever its own tick is (`USER_HZ`).
-const TICKS_PER_SECOND: u64 = 100;
 /// Where cgroup v2 is mounted.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
@@ -46,11 +44,6 @@ fn read_cgroup(root: &Path, cgroup: &str, process: &mut procfs::Process) {
             (known, max) => known.or(max),
         };
     }
-}
-
-fn boot_time() -> Option<u64> {
-    static BOOT_TIME: OnceLock<Option<u64>> = OnceLock::new();
-    *BOOT_TIME.get_or_init(|| fs::read("/proc/stat").ok().and_then(|bytes| procfs::boot_time(&bytes).ok()))
 }
 
 #[cfg(test)]
