@@ -60,6 +60,7 @@ impl Config {
             ("local_discovery", self.of_local_discovery()),
             ("storage", self.of_storage()),
             ("detection", self.of_detection()),
+            ("capture", self.of_capture()),
             ("web", self.of_web()),
         ]);
         serde_saphyr::to_string(&root).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
@@ -87,6 +88,58 @@ impl Config {
         mapping([
             ("time_scale", Yaml::Number(self.detection.time_scale)),
             ("false_alarms_per_1000_service_days", Yaml::Number(self.detection.false_alarms_per_1000_service_days)),
+        ])
+    }
+
+    fn of_capture(&self) -> Yaml {
+        let capture = &self.capture;
+        let size = |bytes| Yaml::Text(show_size(bytes));
+        mapping([
+            ("light", Yaml::Bool(capture.light)),
+            ("heavy", Yaml::Bool(capture.heavy)),
+            ("interval", of_duration(capture.interval)),
+            ("headroom", Yaml::Number(capture.headroom)),
+            ("heavy_per_target_per_day", Yaml::Whole(u64::from(capture.heavy_per_target_per_day))),
+            ("light_per_service_per_hour", Yaml::Whole(u64::from(capture.light_per_service_per_hour))),
+            ("size_max", size(capture.size_max)),
+            ("analysis_memory", size(capture.analysis_memory)),
+            ("analysis_workers", Yaml::Whole(u64::from(capture.analysis_workers))),
+            ("redact", Yaml::Bool(capture.redact)),
+            (
+                "retention",
+                mapping([("time", of_duration(capture.retention_time)), ("size", size(capture.retention_size))]),
+            ),
+            (
+                "node",
+                mapping([
+                    ("open_inspector", Yaml::Bool(capture.node.open_inspector)),
+                    ("sampling_interval", size(capture.node.sampling_interval)),
+                ]),
+            ),
+            (
+                "go",
+                mapping([
+                    ("path", of_text(&capture.go.path)),
+                    ("gc", Yaml::Bool(capture.go.gc)),
+                    ("read_memory", Yaml::Bool(capture.go.read_memory)),
+                ]),
+            ),
+            (
+                "jvm",
+                mapping([
+                    ("attach", Yaml::Bool(capture.jvm.attach)),
+                    ("actuator_path", of_text(&capture.jvm.actuator_path)),
+                    ("jolokia_path", of_text(&capture.jvm.jolokia_path)),
+                ]),
+            ),
+            (
+                "python",
+                mapping([
+                    ("path", of_text(&capture.python.path)),
+                    ("remote_exec", Yaml::Bool(capture.python.remote_exec)),
+                ]),
+            ),
+            ("native", mapping([("path", of_text(&capture.native.path))])),
         ])
     }
 

@@ -200,7 +200,13 @@ impl Detection {
     }
 }
 
-fn bounded(reader: &mut Reader<'_>, fields: &mut Fields<'_>, key: &'static str, low: f64, high: f64) -> Option<f64> {
+pub(super) fn bounded(
+    reader: &mut Reader<'_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    low: f64,
+    high: f64,
+) -> Option<f64> {
     let found = reader.number(fields, key)?;
     if (low..=high).contains(&found.value) {
         return Some(found.value);
