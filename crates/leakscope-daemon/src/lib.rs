@@ -10,6 +10,7 @@ pub mod config;
 mod daemon;
 mod discovery;
 mod fleet;
+mod http;
 mod keeper;
 mod proc;
 mod runtime;

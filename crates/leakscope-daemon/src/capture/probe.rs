@@ -7,10 +7,8 @@ use std::time::Duration;
 use leakscope_model::{Bytes, Lacking, Means, Runtime, TargetId, Timestamp};
 use rustls::ClientConfig;
 
-use crate::config::{Auth, Capture, HttpClient, Scheme, Secret, Sourced};
-
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::config::{Auth, Capture, HttpClient, Scheme};
+use crate::http;
 
 /// All that a probe needs to know of one target.
 #[derive(Clone, Debug)]
@@ -119,7 +117,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// An HTTP server with the authentication of its job. Redirects are not followed, proxies are not used: only what is configured is asked.
+/// An HTTP server with the authentication of its job.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpAccess {
     client: reqwest::Client,
@@ -129,25 +127,22 @@ pub(crate) struct HttpAccess {
 }
 
 impl HttpAccess {
-    /// `tls` is what the job's `tls_config` means; needed for `https` only.
+    /// Asks with a client of its own. `tls` is what the job's `tls_config` means; needed for `https` only.
     ///
     /// # Errors
     /// Why no client can be made, as a sentence.
     pub(crate) fn new(
         scheme: Scheme,
         address: &str,
-        http: &HttpClient,
+        config: &HttpClient,
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Self, String> {
-        let builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .user_agent(concat!("leakscope/", env!("CARGO_PKG_VERSION")));
-        let config = tls.map_or_else(plain, |config| Ok((**config).clone()))?;
-        let client = builder.tls_backend_preconfigured(config).build().map_err(|error| error.to_string())?;
-        Ok(Self { client, base: format!("{}://{address}", scheme.name()), auth: http.auth.clone() })
+        Ok(Self::with(http::client(tls)?, scheme, address, config))
+    }
+
+    /// Asks with a client that targets share.
+    pub(crate) fn with(client: reqwest::Client, scheme: Scheme, address: &str, config: &HttpClient) -> Self {
+        Self { client, base: format!("{}://{address}", scheme.name()), auth: config.auth.clone() }
     }
 
     /// `http://host:port`.
@@ -155,7 +150,7 @@ impl HttpAccess {
         &self.base
     }
 
-    /// A GET of a path with its query, authenticated; secrets in files are read at each request.
+    /// A GET of a path with its query, authenticated.
     ///
     /// # Errors
     /// [`CaptureError::Unavailable`] when a secret cannot be read.
@@ -173,57 +168,28 @@ impl HttpAccess {
 
     fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::RequestBuilder, CaptureError> {
         let request = self.client.request(method, format!("{}{path}", self.base));
-        let unreadable = |error: crate::config::SecretError| CaptureError::Unavailable(error.to_string());
-        Ok(match &self.auth {
-            Auth::None => request,
-            Auth::Basic { username, password } => {
-                let password = password.as_ref().map(Sourced::<Secret>::read).transpose().map_err(unreadable)?;
-                request
-                    .basic_auth(username.read().map_err(unreadable)?, password.map(|secret| secret.expose().to_owned()))
-            }
-            Auth::Header { scheme, credentials } => {
-                let credentials = credentials.read().map_err(unreadable)?;
-                request.header(reqwest::header::AUTHORIZATION, format!("{scheme} {}", credentials.expose()))
-            }
-        })
+        http::authorize(request, &self.auth).map_err(|error| CaptureError::Unavailable(error.to_string()))
     }
 
     /// Streams the body of a path into `output`.
     ///
     /// # Errors
-    /// [`CaptureError::Unexpected`] for another status than 200, [`CaptureError::Broken`] when the connection breaks, and those of [`Output::write`].
+    /// [`CaptureError::Unexpected`] for another status than 200, [`CaptureError::Broken`] when the connection breaks, and
+    /// those of [`Output::write`].
     pub(crate) async fn stream(&self, path: &str, output: &mut Output<'_>) -> Result<(), CaptureError> {
         let from = || format!("`{}{path}`", self.base);
-        let mut response = self.get(path)?.send().await.map_err(|error| broken(from(), &error))?;
+        let broken = |error: reqwest::Error| CaptureError::Broken {
+            from: from(),
+            source: io::Error::other(http::reason(&error)),
+        };
+        let mut response = self.get(path)?.send().await.map_err(broken)?;
         if response.status() != reqwest::StatusCode::OK {
-            return Err(CaptureError::Unexpected {
-                from: from(),
-                expected: "status 200",
-                found: response.status().to_string(),
-            });
+            let found = response.status().to_string();
+            return Err(CaptureError::Unexpected { from: from(), expected: "status 200", found });
         }
-        while let Some(piece) = response.chunk().await.map_err(|error| broken(from(), &error))? {
+        while let Some(piece) = response.chunk().await.map_err(broken)? {
             output.write(&piece)?;
         }
         Ok(())
     }
-}
-
-/// An error of the client with its cause, without the URL's query.
-fn broken(from: String, error: &reqwest::Error) -> CaptureError {
-    let mut reason = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        reason = error.to_string();
-        cause = error.source();
-    }
-    CaptureError::Broken { from, source: io::Error::other(reason) }
-}
-
-/// A TLS configuration for servers that are asked without TLS: reqwest wants one all the same.
-fn plain() -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
