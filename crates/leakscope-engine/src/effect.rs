@@ -94,6 +94,10 @@ pub struct Notice {
     pub firing: bool,
     /// Why now.
     pub occasion: Occasion,
+    /// Since when this is to be told. It may lie in the past: after a restart the newest word of each incident comes again.
+    pub at: Timestamp,
+    /// The same for the same word, also after a restart: what is delivered under a known key would be told twice.
+    pub key: String,
 }
 
 /// Why receivers are told now.
@@ -101,10 +105,25 @@ pub struct Notice {
 pub enum Occasion {
     /// A service began to leak, or began again.
     Opened,
+    /// It opens and recovers so often that further openings are not told one by one.
+    Flapping,
     /// The evidence names a site, or another one than before.
     Explained,
     /// It still leaks, and the last word is long ago.
     Repeated,
     /// It is over.
     Resolved,
+}
+
+impl Occasion {
+    /// Its published name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Flapping => "flapping",
+            Self::Explained => "explained",
+            Self::Repeated => "repeated",
+            Self::Resolved => "resolved",
+        }
+    }
 }

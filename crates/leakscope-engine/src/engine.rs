@@ -79,6 +79,7 @@ impl Engine {
     pub fn new(config: EngineConfig, restored: Restored) -> Self {
         Self {
             config,
+            alerts: Alerts::restore(&restored.incidents),
             incidents: IncidentBook::restore(restored.incidents),
             captures: CaptureDesk::restore(restored.captures),
             restored: restored.detectors,
@@ -137,6 +138,11 @@ impl Engine {
     /// One incident.
     pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
         self.incidents.get(id)
+    }
+
+    /// Incidents of which receivers were told that they go on, and not yet that they are over.
+    pub fn firing(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.iter().filter(|incident| self.alerts.is_firing(incident.id))
     }
 
     /// Every attempt to take evidence, oldest first.
@@ -358,7 +364,7 @@ impl Engine {
         if watch.state() == State::Leaking {
             let verdict = watch.verdict();
             let changed = self.incidents.leaks(now, &service, id, &watch.target.instance, &verdict);
-            effects.extend(changed.map(|incident| Effect::Record(Box::new(incident))));
+            self.record(now, changed, effects);
         } else {
             let cause = match watch.state() {
                 State::TooEarly => "the leaking process was replaced",
@@ -375,7 +381,16 @@ impl Engine {
         });
         if !leaks {
             let changed = self.incidents.recovered(now, service, cause);
-            effects.extend(changed.map(|incident| Effect::Record(Box::new(incident))));
+            self.record(now, changed, effects);
+        }
+    }
+
+    /// Has changed incidents kept, then told.
+    fn record(&mut self, now: Timestamp, changed: impl IntoIterator<Item = Incident>, effects: &mut Vec<Effect>) {
+        for incident in changed {
+            // ORDER: nobody is told of an incident that could be lost.
+            effects.push(Effect::Record(Box::new(incident.clone())));
+            self.alerts.incident_changed(now, &incident, &self.config.alert, effects);
         }
     }
 
@@ -402,8 +417,9 @@ impl Engine {
             self.forget_lost_parts(now, effects);
             self.departed.retain(|_, (since, _)| now.since(*since) < DEPARTED_FOR);
             let closed = self.incidents.close_old(now, |from, to| scaled(to, scale).since(scaled(from, scale)));
-            effects.extend(closed.into_iter().map(|incident| Effect::Record(Box::new(incident))));
+            self.record(now, closed, effects);
         }
+        self.alerts.tick(now, &self.incidents, &self.config.alert, effects);
     }
 
     fn forget_lost_parts(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
