@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use leakscope_model::{CaptureId, CaptureState};
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -50,6 +52,14 @@ pub enum StoreError {
         doing: &'static str,
         /// What `SQLite` said.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The capture has no file: it never had one, or it expired.
+    #[error("expected capture {} to have a file, found it {}", capture.0, state.name())]
+    NoFile {
+        /// The capture.
+        capture: CaptureId,
+        /// What became of it.
+        state: CaptureState,
     },
     /// The file system refused.
     #[error("expected to {doing} `{path}`")]

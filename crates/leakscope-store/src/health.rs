@@ -28,7 +28,7 @@ pub enum Health {
 /// A row that could not be read and was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The table: `block`, `bundle`, `incident`, `target`; or the `journal`, a file.
+    /// The table: `block`, `bundle`, `capture`, `delivery`, `incident`, `target`; or the `journal`, a file.
     pub table: &'static str,
     /// The row's id in it; the byte in the journal.
     pub id: i64,
@@ -55,7 +55,8 @@ pub struct Stats {
     pub not_later_readings: u64,
     /// Rows that could not be read and were left out.
     pub damaged_rows: u64,
-    /// Size of the database with its write-ahead log and the journal.
+    /// Size of the database with its write-ahead log and the journal, without the files of captures, see
+    /// [`crate::Store::captures_size`].
     pub file_size: Bytes,
 }
 

@@ -1,15 +1,15 @@
 //! Incidents: each recorded whole and durably before anyone is told of it; transitions are appended, never changed.
 
 use leakscope_model::{
-    Finding, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Suspect, TargetId, Timestamp,
-    Transition,
+    CaptureId, Finding, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Suspect, TargetId,
+    Timestamp, Transition,
 };
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::store::{Durability, Store, lock};
-use crate::targets::{from_sql, to_sql};
+use crate::targets::{from_sql, to_sql, unknown_name};
 
 const KINDS: [Kind; 8] = [
     Kind::Managed,
@@ -63,8 +63,8 @@ impl Store {
 fn put_incident(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<()> {
     let targets: Vec<String> = incident.targets.iter().map(TargetId::to_string).collect();
     db.prepare_cached(
-        "INSERT OR REPLACE INTO incident(id, service, targets, state, kind, score, opened_ms)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO incident(id, service, targets, state, kind, score, opened_ms, captures)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         incident.id.0 as i64,
@@ -74,6 +74,7 @@ fn put_incident(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<(
         incident.kind.name(),
         incident.score,
         incident.opened_at.as_millis(),
+        ids_to_row(&incident.captures)?,
     ])
     .map(drop)
 }
@@ -98,7 +99,8 @@ fn put_suspects(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<(
     db.prepare_cached("DELETE FROM suspect WHERE incident = ?1")?.execute([incident.id.0 as i64])?;
     let mut insert = db.prepare_cached(
         "INSERT INTO suspect(incident, place, title, kind, name, bytes, count, share, path, stack, location, confidence,
-             reason) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             reason, identity, growth_bytes, growth_count, grew_in_every_step, captures, confirmations)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?;
     for (place, finding) in incident.suspects.iter().enumerate() {
         let suspect = &finding.suspect;
@@ -119,6 +121,12 @@ fn put_suspects(db: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<(
             location.map(|location| serde_json::to_string(&location)).transpose().map_err(to_sql)?,
             suspect.confidence,
             suspect.reason,
+            finding.identity,
+            finding.growth_bytes,
+            finding.growth_count,
+            finding.grew_in_every_step,
+            ids_to_row(&finding.captures)?,
+            finding.confirmations,
         ])?;
     }
     Ok(())
@@ -140,7 +148,7 @@ fn incident_of(db: &Connection, id: i64) -> rusqlite::Result<Incident> {
             score: row.get("score")?,
             opened_at: Timestamp::from_millis(row.get("opened_ms")?),
             transitions,
-            captures: Vec::new(),
+            captures: ids_from_row(row)?,
             suspects,
         })
     })
@@ -157,10 +165,7 @@ fn all<T>(
 
 fn state_of(row: &Row<'_>) -> rusqlite::Result<IncidentState> {
     let name: String = row.get("state")?;
-    IncidentState::from_name(&name).ok_or_else(|| {
-        let unknown = format!("expected a state of an incident, found `{name}`");
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, unknown.into())
-    })
+    IncidentState::from_name(&name).ok_or_else(|| unknown_name("a state of an incident", &name))
 }
 
 fn transition_of(row: &Row<'_>) -> rusqlite::Result<Transition> {
@@ -188,13 +193,24 @@ fn suspect_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
     };
     Ok(Finding {
         suspect,
-        identity: None,
-        growth_bytes: None,
-        growth_count: None,
-        grew_in_every_step: None,
-        captures: Vec::new(),
-        confirmations: 0,
+        identity: row.get("identity")?,
+        growth_bytes: row.get("growth_bytes")?,
+        growth_count: row.get("growth_count")?,
+        grew_in_every_step: row.get("grew_in_every_step")?,
+        captures: ids_from_row(row)?,
+        confirmations: row.get("confirmations")?,
     })
+}
+
+/// Numbers of captures as the file has them: signed, as its own integers are.
+fn ids_to_row(captures: &[CaptureId]) -> rusqlite::Result<String> {
+    let ids: Vec<i64> = captures.iter().map(|capture| capture.0 as i64).collect();
+    serde_json::to_string(&ids).map_err(to_sql)
+}
+
+fn ids_from_row(row: &Row<'_>) -> rusqlite::Result<Vec<CaptureId>> {
+    let ids: Vec<i64> = serde_json::from_str(&row.get::<_, String>("captures")?).map_err(from_sql)?;
+    Ok(ids.into_iter().map(|id| CaptureId(id as u64)).collect())
 }
 
 /// A [`PathStep`] as the file has it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leakscope_model::{Bytes, IncidentState, Timestamp};
+use leakscope_model::{Bytes, CaptureState, IncidentState, Timestamp};
 use rusqlite::{Connection, Transaction};
 
 use crate::error::StoreError;
@@ -12,15 +12,17 @@ use crate::store::{Durability, Store, lock};
 /// Blocks deleted in one transaction: the writer is free for others in between.
 const BATCH: i64 = 2_000;
 
-/// How long and how much to keep. Samples obey both; closed incidents, targets not seen and detectors not saved obey the
-/// age alone, and open incidents stay.
+/// How long and how much to keep. Samples obey both; closed incidents, targets not seen, detectors not saved, deliveries
+/// that ended, accesses and attempts to capture that left nothing obey the age alone, and open incidents stay. Files of
+/// captures are none of it: [`Store::expire_captures`] has limits of its own for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Older samples go.
     pub samples_age_max: Duration,
-    /// Incidents that were closed longer ago go, with targets and detectors that were last seen longer ago.
+    /// Incidents that were closed longer ago go, with targets and detectors that were last seen longer ago, and what was
+    /// delivered, looked at or tried longer ago.
     pub incidents_age_max: Duration,
-    /// When the file holds more than this, its oldest samples go.
+    /// When the database holds more than this, its oldest samples go. Files of captures do not count.
     pub size_max: Option<Bytes>,
 }
 
@@ -56,7 +58,9 @@ impl Store {
                      AND NOT EXISTS(SELECT 1 FROM block WHERE block.target = target.id)",
                     [from],
                 )?;
-                delete_incidents(db, from)
+                let n_incidents = delete_incidents(db, from)?;
+                delete_records(db, from)?;
+                Ok(n_incidents)
             })?;
         while shrink(&lock(&self.writer).db)
             .map_err(|source| StoreError::writing(&self.path, "the shrunk file", source))?
@@ -155,9 +159,22 @@ fn delete_incidents(db: &Transaction<'_>, from_ms: i64) -> rusqlite::Result<u64>
     let ids = query.query_map((closed, from_ms), |row| row.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
     for id in &ids {
         db.execute("DELETE FROM suspect WHERE incident = ?1", [id])?;
-        db.execute("DELETE FROM capture WHERE incident = ?1", [id])?;
         db.execute("DELETE FROM transition WHERE incident = ?1", [id])?;
         db.execute("DELETE FROM incident WHERE id = ?1", [id])?;
     }
     Ok(ids.len() as u64)
+}
+
+/// Deletes what was recorded of captures and deliveries before `from_ms` and is of no use any more. The capture with the
+/// highest number stays, so that numbers go on from it.
+fn delete_records(db: &Transaction<'_>, from_ms: i64) -> rusqlite::Result<()> {
+    db.execute(
+        "DELETE FROM capture WHERE began_ms < ?1 AND state NOT IN (?2, ?3)
+             AND NOT EXISTS(SELECT 1 FROM incident WHERE incident.id = capture.incident)
+             AND id < (SELECT max(id) FROM capture)",
+        (from_ms, CaptureState::Running.name(), CaptureState::Stored.name()),
+    )?;
+    db.execute("DELETE FROM access WHERE at_ms < ?1", [from_ms])?;
+    db.execute("DELETE FROM delivery WHERE created_ms < ?1 AND (delivered_ms IS NOT NULL OR given_up = 1)", [from_ms])?;
+    Ok(())
 }

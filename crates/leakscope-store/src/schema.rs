@@ -7,14 +7,17 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::error::StoreError;
 
-/// The version this build writes and the newest that it reads.
-pub(crate) const VERSION: i64 = 1;
+/// The version this build writes and the newest that it reads; older files are brought to it when they are opened.
+pub(crate) const VERSION: i64 = STEPS.len() as i64;
 /// Marks the file as ours (`PRAGMA application_id`): "leak".
 const APPLICATION_ID: i64 = 0x6c65_616b;
 /// Bytes in a page. Small pages leave little unused at the end of a block.
 const PAGE_BYTES: u32 = 4_096;
 
-const TABLES: &str = "
+/// What makes each version of the one before it, a new file of nothing. A released step never changes.
+const STEPS: [&str; 2] = [VERSION_1, VERSION_2];
+
+const VERSION_1: &str = "
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE block(id INTEGER PRIMARY KEY, target INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
     body BLOB NOT NULL);
@@ -40,7 +43,44 @@ CREATE TABLE suspect(incident INTEGER NOT NULL, place INTEGER NOT NULL, title TE
 CREATE TABLE detector(target INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, state BLOB NOT NULL);
 ";
 
-/// Opens the file for writing, creates its tables when it is new.
+/// Captures become attempts of their own with kept files, findings say what speaks for them, and there are deliveries.
+/// Version 1 never kept a file of a capture.
+const VERSION_2: &str = "
+ALTER TABLE capture RENAME TO former_capture;
+CREATE TABLE capture(id INTEGER PRIMARY KEY, target INTEGER NOT NULL, service TEXT NOT NULL, instance TEXT NOT NULL,
+    kind TEXT NOT NULL, phase TEXT NOT NULL, incident INTEGER, state TEXT NOT NULL, began_ms INTEGER NOT NULL,
+    ended_ms INTEGER, process_started_ms INTEGER, predicted TEXT NOT NULL, cost TEXT, digest TEXT,
+    redacted INTEGER NOT NULL, note TEXT NOT NULL);
+CREATE INDEX capture_by_digest ON capture(digest) WHERE state = 'stored';
+INSERT OR IGNORE INTO capture
+    SELECT former.id, former.target, incident.service,
+        coalesce((SELECT instance FROM target WHERE target.id = former.target), printf('%016x', former.target)),
+        CASE former.kind WHEN 'v8-heapsnapshot' THEN 'v8-snapshot' ELSE former.kind END, 'asked', former.incident,
+        'expired', former.at_ms, former.at_ms, NULL, '{\"duration_ns\":0,\"pause_ns\":0,\"memory\":0,\"size\":0}', NULL,
+        NULL, 0, 'recorded by an earlier version of leakscope, which kept no file of it'
+    FROM former_capture former JOIN incident ON incident.id = former.incident;
+ALTER TABLE incident ADD COLUMN captures TEXT NOT NULL DEFAULT '[]';
+UPDATE incident SET captures = (SELECT json_group_array(former.id ORDER BY former.place) FROM former_capture former
+    WHERE former.incident = incident.id);
+DROP TABLE former_capture;
+ALTER TABLE suspect ADD COLUMN identity TEXT;
+ALTER TABLE suspect ADD COLUMN growth_bytes INTEGER;
+ALTER TABLE suspect ADD COLUMN growth_count INTEGER;
+ALTER TABLE suspect ADD COLUMN grew_in_every_step INTEGER;
+ALTER TABLE suspect ADD COLUMN captures TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE suspect ADD COLUMN confirmations INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE access(id INTEGER PRIMARY KEY AUTOINCREMENT, capture INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL, why TEXT NOT NULL);
+-- no number is given twice, also after the newest row went
+CREATE TABLE delivery(id INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NULL, group_key TEXT NOT NULL,
+    incident INTEGER, firing INTEGER NOT NULL, body TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    next_try_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, delivered_ms INTEGER, given_up INTEGER NOT NULL,
+    last_error TEXT);
+CREATE INDEX delivery_pending ON delivery(receiver, group_key, id) WHERE delivered_ms IS NULL AND given_up = 0;
+CREATE TABLE memory(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// Opens the file for writing, and creates its tables when it is new or brings them to this version when it is older.
 pub(crate) fn open_writer(path: &Path, pages_max: Option<u32>) -> Result<Connection, StoreError> {
     let failed = |source| not_ours(path, source);
     let db = Connection::open(path).map_err(failed)?;
@@ -56,13 +96,11 @@ pub(crate) fn open_writer(path: &Path, pages_max: Option<u32>) -> Result<Connect
     if let Some(pages_max) = pages_max {
         db.pragma_update(None, "max_page_count", pages_max).map_err(failed)?;
     }
-    match version_of(&db).map_err(failed)? {
-        None => create(&db).map_err(failed)?,
-        Some(found) if found > VERSION => {
-            return Err(StoreError::Newer { path: path.to_owned(), found, supported: VERSION });
-        }
-        Some(_) => {}
+    let found = version_of(&db).map_err(failed)?;
+    if found > VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, supported: VERSION });
     }
+    bring_up_from(&db, found).map_err(failed)?;
     Ok(db)
 }
 
@@ -98,19 +136,27 @@ fn check_owner(db: &Connection, path: &Path) -> Result<(), StoreError> {
     Err(StoreError::Foreign { path: path.to_owned(), found: "another program's SQLite database".to_owned() })
 }
 
-fn version_of(db: &Connection) -> rusqlite::Result<Option<i64>> {
+/// The version of the file; 0 of one without tables.
+fn version_of(db: &Connection) -> rusqlite::Result<i64> {
     let exists: i64 = db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
     if exists == 0 {
-        return Ok(None);
+        return Ok(0);
     }
-    db.query_row("SELECT value FROM meta WHERE key = 'version'", [], |row| row.get(0)).optional()
+    let version = db.query_row("SELECT value FROM meta WHERE key = 'version'", [], |row| row.get(0)).optional()?;
+    Ok(version.unwrap_or(0))
 }
 
-/// All or nothing: a crash in between leaves an empty file, which the next start fills.
-fn create(db: &Connection) -> rusqlite::Result<()> {
+/// All or nothing: a crash in between leaves the file as it was, and the next start begins anew.
+fn bring_up_from(db: &Connection, found: i64) -> rusqlite::Result<()> {
+    let steps = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).unwrap_or_default();
+    if steps.is_empty() {
+        return Ok(());
+    }
     let transaction = db.unchecked_transaction()?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.execute_batch(TABLES)?;
-    transaction.execute("INSERT INTO meta(key, value) VALUES('version', ?1)", [VERSION])?;
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    transaction.execute("INSERT OR REPLACE INTO meta(key, value) VALUES('version', ?1)", [VERSION])?;
     transaction.commit()
 }

@@ -2,12 +2,13 @@
 
 use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leakscope_model::{Bytes, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::{StoreError, sync_failed};
+use crate::evidence::Evidence;
 use crate::head::Heads;
 use crate::health::{Condition, Health, Part, Problem, Stats};
 use crate::journal::Journal;
@@ -44,17 +45,19 @@ impl Default for Options {
 /// touch the disk block for milliseconds (a merge or a close for longer).
 ///
 /// Crash safety: what [`Self::flush`] acknowledged survives the end of the process, however it ends; what
-/// [`Self::record`](Store::record) acknowledged survives a power cut too. A power cut may take the samples
-/// since the last [`Self::checkpoint`].
+/// [`Self::record`](Store::record), [`CaptureFile::finish`](crate::CaptureFile::finish) and the deliveries acknowledged
+/// survives a power cut too. A power cut may take the samples since the last [`Self::checkpoint`].
 #[derive(Debug)]
 pub struct Store {
     pub(crate) path: PathBuf,
     pub(crate) options: Options,
-    // ORDER: writer, then heads, then condition; readers with none of the others held.
+    // ORDER: writer, then heads, then condition or evidence; readers with none of the others held.
     pub(crate) writer: Mutex<Writer>,
     pub(crate) heads: Mutex<Heads>,
     readers: Mutex<Vec<Connection>>,
     pub(crate) condition: Mutex<Condition>,
+    /// Shared with the files that are being written.
+    pub(crate) evidence: Arc<Evidence>,
     /// Released last.
     _lock: FolderLock,
 }
@@ -109,6 +112,7 @@ impl Store {
             source,
         })?;
         let store = Self {
+            evidence: Arc::new(Evidence::beside(&path)),
             path,
             options,
             writer: Mutex::new(Writer { db, journal, fresh, durability: Durability::Process }),
@@ -118,6 +122,7 @@ impl Store {
             _lock: lock,
         };
         store.replay(&replayed)?;
+        store.take_up_files();
         Ok(store)
     }
 

@@ -111,3 +111,9 @@ pub(crate) fn to_sql(error: serde_json::Error) -> rusqlite::Error {
 pub(crate) fn from_sql(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
 }
+
+/// A published name that this version does not know.
+pub(crate) fn unknown_name(expected: &str, found: &str) -> rusqlite::Error {
+    let unknown = format!("expected {expected}, found `{found}`");
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, unknown.into())
+}

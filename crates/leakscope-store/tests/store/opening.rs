@@ -27,7 +27,7 @@ fn a_newer_version_is_refused_and_left_alone() {
     drop(db);
     let error = Store::open(folder.path()).unwrap_err();
     let expected =
-        format!("`{}` has format version 99, this leakscope reads up to 1; use a newer leakscope", path.display());
+        format!("`{}` has format version 99, this leakscope reads up to 2; use a newer leakscope", path.display());
     assert_eq!(error.to_string(), expected);
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 use std::time::Duration;
 
 use leakscope_model::{
-    Finding, Frame, Incident, IncidentId, IncidentState, Kind, Location, PathStep, Readings, Runtime, Signal, Suspect,
-    Target, TargetId, Timestamp, Transition,
+    Bytes, Capture, CaptureId, CaptureKind, CaptureState, Cost, Finding, Frame, Incident, IncidentId, IncidentState,
+    Kind, Location, PathStep, Phase, Readings, Runtime, Signal, Suspect, Target, TargetId, Timestamp, Transition,
 };
-use leakscope_store::{Columns, Store};
+use leakscope_store::{Columns, NewDelivery, Store};
 
 /// A time and what was read at it, without what was not: short to print when a test fails.
 pub(crate) type Point = (Timestamp, Vec<(Signal, f64)>);
@@ -90,14 +91,14 @@ pub(crate) fn incident(number: u64, n_transitions: usize) -> Incident {
         score: 1.7,
         opened_at: at(0),
         transitions,
-        captures: Vec::new(),
+        captures: vec![CaptureId(9), CaptureId(4)],
         suspects: vec![Finding {
-            identity: None,
-            growth_bytes: None,
-            growth_count: None,
-            grew_in_every_step: None,
-            captures: Vec::new(),
-            confirmations: 0,
+            identity: Some("9f2c".to_owned()),
+            growth_bytes: Some(i64::MIN),
+            growth_count: Some(12),
+            grew_in_every_step: Some(true),
+            captures: vec![CaptureId(4), CaptureId(9)],
+            confirmations: 2,
             suspect: Suspect {
                 title: "`Map` in cart.js grew".to_owned(),
                 kind: "object".to_owned(),
@@ -112,5 +113,60 @@ pub(crate) fn incident(number: u64, n_transitions: usize) -> Incident {
                 reason: "grew in every step".to_owned(),
             },
         }],
+    }
+}
+
+/// A capture under way.
+pub(crate) fn running(number: u64) -> Capture {
+    Capture {
+        id: CaptureId(number),
+        target: TargetId(u64::MAX - number),
+        service: "cart".to_owned(),
+        instance: "127.0.0.1:8080".to_owned(),
+        kind: CaptureKind::GoHeap,
+        phase: Phase::Early,
+        incident: Some(IncidentId(1)),
+        state: CaptureState::Running,
+        began_at: at(1_000 * number as i64),
+        ended_at: None,
+        process_started_at: Some(at(-5)),
+        predicted: Cost { duration: Duration::from_nanos(1), pause: Duration::ZERO, memory: Bytes(7), size: Bytes(9) },
+        cost: None,
+        digest: None,
+        redacted: false,
+        note: "it is suspected".to_owned(),
+    }
+}
+
+/// Takes a capture of this content from its begin to its end.
+pub(crate) fn store_capture(store: &Store, number: u64, content: &[u8]) -> Capture {
+    let running = running(number);
+    store.record_capture(&running).unwrap();
+    let mut file = store.begin_capture_file(running.id).unwrap();
+    file.write_all(content).unwrap();
+    let kept = file.finish().unwrap();
+    let took = Duration::from_millis(12);
+    let cost = Cost { duration: took, pause: Duration::from_micros(3), memory: Bytes(u64::MAX), size: kept.size };
+    let stored = Capture {
+        state: CaptureState::Stored,
+        ended_at: Some(running.began_at.plus(took)),
+        cost: Some(cost),
+        digest: Some(kept.digest),
+        redacted: true,
+        ..running
+    };
+    store.record_capture(&stored).unwrap();
+    stored
+}
+
+pub(crate) fn delivery(receiver: &str, key: &str, created: i64) -> NewDelivery {
+    NewDelivery {
+        receiver: receiver.to_owned(),
+        key: key.to_owned(),
+        incident: Some(IncidentId(1)),
+        firing: true,
+        body: format!("{{\"created\":{created}}}"),
+        created_at: at(created),
+        next_try_at: at(created),
     }
 }
