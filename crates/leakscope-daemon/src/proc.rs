@@ -48,6 +48,38 @@ pub(crate) fn resident(pid: u32) -> Option<Bytes> {
     procfs::status(&read(Path::new(&format!("/proc/{pid}/status")), PROC_BYTES_MAX)?).ok()?.rss
 }
 
+/// Whether there is such a process, be it a zombie.
+pub(crate) fn is_there(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Whom a process acts as: its effective user and group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Whom a process acts as, in our own user namespace.
+pub(crate) fn owner(pid: u32) -> Option<Owner> {
+    let status = read(Path::new(&format!("/proc/{pid}/status")), PROC_BYTES_MAX)?;
+    // Real, effective, saved and that of file systems.
+    let effective = |key| words(&status, key)?.nth(1)?.parse().ok();
+    Some(Owner { uid: effective("Uid:")?, gid: effective("Gid:")? })
+}
+
+/// The number that a process knows itself by: that of its innermost namespace.
+pub(crate) fn namespaced_pid(pid: u32) -> Option<u32> {
+    let status = read(Path::new(&format!("/proc/{pid}/status")), PROC_BYTES_MAX)?;
+    words(&status, "NStgid:")?.last()?.parse().ok()
+}
+
+/// Words of a line of `/proc/PID/status`.
+fn words<'s>(status: &'s [u8], key: &str) -> Option<impl Iterator<Item = &'s str>> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key.as_bytes()))?;
+    Some(std::str::from_utf8(line).ok()?.split_ascii_whitespace())
+}
+
 /// Memory that this host can still give without swapping.
 pub(crate) fn host_available() -> Option<Bytes> {
     let text = String::from_utf8(read(Path::new("/proc/meminfo"), PROC_BYTES_MAX)?).ok()?;
@@ -130,5 +162,26 @@ mod tests {
         assert!(started_at(pid).is_some_and(|at| at <= crate::clock::now()));
         assert!(resident(pid).is_some_and(|bytes| bytes > Bytes(1 << 20)));
         assert!(host_available().is_some_and(|bytes| bytes > Bytes(1 << 20)));
+    }
+    #[test]
+    fn our_own_process_acts_as_we_do() {
+        let own = Owner { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        assert_eq!(owner(std::process::id()), Some(own));
+        assert!(namespaced_pid(std::process::id()).is_some());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_tells_nothing() {
+        let pid = u32::MAX;
+        assert_eq!((started_at(pid), resident(pid), owner(pid), namespaced_pid(pid)), (None, None, None, None));
+        assert!(!is_there(pid));
+    }
+
+    #[test]
+    fn the_last_number_is_that_of_the_innermost_namespace() {
+        let status = b"Name:\tjava\nTgid:\t4711\nNStgid:\t4711\t17\t1\nUid:\t0\t1000\t0\t0\n";
+        assert_eq!(words(status, "NStgid:").and_then(Iterator::last), Some("1"));
+        assert_eq!(words(status, "Uid:").and_then(|mut words| words.nth(1)), Some("1000"));
+        assert!(words(status, "Gid:").is_none());
     }
 }

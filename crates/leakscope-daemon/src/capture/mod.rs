@@ -5,4 +5,4 @@
 
 mod probe;
 
-pub(crate) use probe::{CaptureError, Found, HttpAccess, Output, Subject, Taken};
+pub(crate) use probe::{Answer, CaptureError, Found, HttpAccess, Known, Output, Subject, Taken};

@@ -177,19 +177,85 @@ impl HttpAccess {
     /// [`CaptureError::Unexpected`] for another status than 200, [`CaptureError::Broken`] when the connection breaks, and
     /// those of [`Output::write`].
     pub(crate) async fn stream(&self, path: &str, output: &mut Output<'_>) -> Result<(), CaptureError> {
-        let from = || format!("`{}{path}`", self.base);
-        let broken = |error: reqwest::Error| CaptureError::Broken {
-            from: from(),
-            source: io::Error::other(http::reason(&error)),
-        };
-        let mut response = self.get(path)?.send().await.map_err(broken)?;
+        self.stream_known(path, &Known { what: "a body", begins: |_| true }, output).await
+    }
+
+    /// Streams the body of a path into `output` when it begins as it must: a page that asks for a login is no evidence.
+    ///
+    /// # Errors
+    /// As [`Self::stream`], and [`CaptureError::Unexpected`] for another body; nothing is written then.
+    pub(crate) async fn stream_known(
+        &self,
+        path: &str,
+        known: &Known,
+        output: &mut Output<'_>,
+    ) -> Result<(), CaptureError> {
+        let from = format!("`{}{path}`", self.base);
+        let unexpected = |expected, found| CaptureError::Unexpected { from: from.clone(), expected, found };
+        let mut response = self.get(path)?.send().await.map_err(|error| self.broken(path, &error))?;
         if response.status() != reqwest::StatusCode::OK {
-            let found = response.status().to_string();
-            return Err(CaptureError::Unexpected { from: from(), expected: "status 200", found });
+            return Err(unexpected("status 200", response.status().to_string()));
         }
-        while let Some(piece) = response.chunk().await.map_err(broken)? {
+        let mut start = Vec::new();
+        let mut at_end = false;
+        while start.len() < KNOWN_BYTES && !at_end {
+            let piece = response.chunk().await.map_err(|error| self.broken(path, &error))?;
+            at_end = piece.is_none();
+            start.extend_from_slice(&piece.unwrap_or_default());
+        }
+        if !(known.begins)(&start) {
+            return Err(unexpected(known.what, format!("{} of something else", kind_of(&response))));
+        }
+        output.write(&start)?;
+        while let Some(piece) = response.chunk().await.map_err(|error| self.broken(path, &error))? {
             output.write(&piece)?;
         }
         Ok(())
     }
+
+    /// The status, the header and the first bytes of what a path answers; beyond `bytes_max` nothing is read.
+    ///
+    /// # Errors
+    /// [`CaptureError::Broken`] when the connection breaks, and those of [`Self::get`].
+    pub(crate) async fn peek(&self, path: &str, bytes_max: usize) -> Result<Answer, CaptureError> {
+        let mut response = self.get(path)?.send().await.map_err(|error| self.broken(path, &error))?;
+        let mut start = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| self.broken(path, &error))? {
+            let room = bytes_max - start.len();
+            start.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.len() >= room {
+                break;
+            }
+        }
+        Ok(Answer { status: response.status(), headers: response.headers().clone(), start })
+    }
+
+    fn broken(&self, path: &str, error: &reqwest::Error) -> CaptureError {
+        CaptureError::Broken { from: format!("`{}{path}`", self.base), source: io::Error::other(http::reason(error)) }
+    }
+}
+
+/// Bytes that are there before a body is looked at, unless it is shorter.
+const KNOWN_BYTES: usize = 64;
+
+/// How a body begins that is what was asked for.
+pub(crate) struct Known {
+    /// What it is, for messages.
+    pub(crate) what: &'static str,
+    /// Whether it begins like that: told [`KNOWN_BYTES`] or more, fewer of a shorter body.
+    pub(crate) begins: fn(&[u8]) -> bool,
+}
+
+/// What a path answers, as far as it was read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: reqwest::StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) start: Vec<u8>,
+}
+
+/// The content type of an answer, for messages: never its content.
+fn kind_of(response: &reqwest::Response) -> String {
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    format!("`{}`", kind.unwrap_or("no content type").chars().take(80).collect::<String>())
 }
