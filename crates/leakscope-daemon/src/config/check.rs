@@ -44,6 +44,14 @@ pub fn check(path: &Path) -> Report {
     };
     let mut found = Found { warnings: config.warnings.clone(), errors: Vec::new() };
     let jobs = config.jobs.iter().map(|job| check_job(&job.config, &mut found)).collect();
+    for receiver in &config.alerting.receivers {
+        for one in &receiver.integrations {
+            let place = format!("receiver `{}`", receiver.name);
+            for (key, path) in one.http.files().into_iter().chain(one.sink.files()) {
+                check_file(&place, key, path, &mut found);
+            }
+        }
+    }
     if let Some(token) = config.web.token.as_ref().and_then(|token| token.file()) {
         check_file(&file, "web.authorization.credentials_file", token, &mut found);
     }

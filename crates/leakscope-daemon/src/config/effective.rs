@@ -1,5 +1,7 @@
 //! The configuration that is in force, as YAML: defaults put in, variables put in, secrets as `<secret>`.
 
+mod alerting;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -61,6 +63,7 @@ impl Config {
             ("storage", self.of_storage()),
             ("detection", self.of_detection()),
             ("capture", self.of_capture()),
+            ("alerting", alerting::of_alerting(&self.alerting)),
             ("web", self.of_web()),
         ]);
         serde_saphyr::to_string(&root).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))

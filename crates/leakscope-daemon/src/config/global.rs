@@ -48,9 +48,6 @@ impl Global {
             limits::timeout_too_long(reader, fields, timeout, interval);
         }
         let external_labels = read_labels(reader, fields, "external_labels");
-        if !external_labels.is_empty() {
-            reader.without_effect(fields, "external_labels", "nothing leaves leakscope that could carry them yet");
-        }
         Self {
             scrape_interval: interval,
             scrape_timeout: timeout.map_or(defaults.scrape_timeout, |at| at.value).min(interval),

@@ -177,7 +177,7 @@ pub(super) fn read_header(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> O
     Some(Auth::Header { scheme, credentials: credentials.value })
 }
 
-fn read_tls(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Tls {
+pub(super) fn read_tls(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Tls {
     let ca = reader.sourced(fields, "ca", "ca_file").map(|at| at.value);
     let cert = reader.sourced(fields, "cert", "cert_file");
     let key = reader.secret(fields, "key", "key_file");

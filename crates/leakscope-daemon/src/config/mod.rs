@@ -2,6 +2,7 @@
 //!
 //! [`Config::parse`] is pure; only [`Config::load`], [`check`] and the reading of secrets' files touch the disk.
 
+mod alerting;
 mod capture;
 mod check;
 mod compile;
@@ -15,16 +16,19 @@ mod load;
 mod problem;
 mod quantity;
 mod reader;
+mod receiver;
 mod relabel;
 mod scrape;
 mod secret;
 mod sections;
 mod signals;
+mod template;
 #[cfg(test)]
 mod tests;
 mod web_file;
 mod yaml;
 
+pub use alerting::{Alerting, Flapping, Matcher, Route, Severity, Watchdog};
 pub use capture::{Capture, GoCapture, JvmCapture, NativeCapture, NodeCapture, PythonCapture};
 pub use check::{JobReport, Report, check};
 pub use compile::{LOCAL_JOB, ScrapeJob};
@@ -35,10 +39,14 @@ pub(crate) use load::{glob, read_text};
 pub use problem::{ConfigErrors, Problem};
 pub(crate) use quantity::{parse_duration, show_duration};
 pub use reader::Env;
+pub(crate) use receiver::check_url;
+pub use receiver::{Email, Encryption, Integration, Receiver, Sink};
 pub use scrape::{FileSd, HttpSd, Scheme, ScrapeConfig, ServiceName, TargetGroup};
 pub(crate) use scrape::{check_address, runtime_of};
 pub use secret::{REDACTED, Secret, SecretError, Sourced};
 pub use sections::{Detection, LocalDiscovery, Pattern, Storage, Web, parse_listen_address};
+pub use template::Template;
+pub(crate) use template::{Accused, Story, samples};
 pub use web_file::{ClientAuth, WebFile, WebTls};
 
 use std::collections::BTreeMap;
@@ -70,6 +78,8 @@ pub struct Config {
     pub detection: Detection,
     /// What evidence may be taken.
     pub capture: Arc<Capture>,
+    /// Who is told, when, and in which words.
+    pub alerting: Arc<Alerting>,
     /// The API and the page.
     pub web: Web,
     /// What is suspicious but allowed.
@@ -87,6 +97,7 @@ impl Default for Config {
             storage: Storage::default(),
             detection: Detection::default(),
             capture: Arc::new(Capture::default()),
+            alerting: Arc::new(Alerting::default()),
             web: Web::default(),
             warnings: Vec::new(),
         }
@@ -177,6 +188,7 @@ fn read_root(
     config.storage = reader.section(fields, "storage", Storage::read).unwrap_or_default();
     config.detection = reader.section(fields, "detection", Detection::read).unwrap_or_default();
     config.capture = Arc::new(reader.section(fields, "capture", Capture::read).unwrap_or_default());
+    config.alerting = Arc::new(reader.section(fields, "alerting", Alerting::read).unwrap_or_default());
     config.web = reader.section(fields, "web", Web::read).unwrap_or_default();
     let Some((local, says_itself)) = local else { return false };
     config.local_discovery = local;

@@ -148,7 +148,7 @@ impl Source {
     /// The line with everything hidden that may be a secret: what follows a telling word on it, and what hangs under such a word's line.
     fn shown_line(&self, line: usize) -> String {
         let Some(text) = line.checked_sub(1).and_then(|index| self.lines.get(index)) else { return String::new() };
-        let masked = if self.hangs_under_secret(line - 1) {
+        let masked = if self.hangs_under_secret(line - 1) || self.holds_hook(line - 1) {
             let indent = text.chars().take_while(|c| c.is_whitespace()).count();
             format!("{}{REDACTED}", " ".repeat(indent))
         } else {
@@ -156,6 +156,25 @@ impl Source {
         };
         // A tab is one character wide in the caret's line as well.
         masked.replace('\t', " ").chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect()
+    }
+
+    /// Whether the line holds the address of a webhook of a receiver.
+    fn holds_hook(&self, index: usize) -> bool {
+        let of_hooks = |line: &String| line.contains("webhook_configs") || line.contains("slack_configs");
+        let Some(line) = self.lines.get(index).filter(|line| holds_hook_address(line)) else { return false };
+        if of_hooks(line) {
+            return true;
+        }
+        let mut below = line;
+        for above in self.lines.iter().take(index).rev().filter(|line| !line.trim().is_empty()) {
+            if hangs_under(below, above) {
+                if of_hooks(above) {
+                    return true;
+                }
+                below = above;
+            }
+        }
+        false
     }
 
     /// Whether a line that this one hangs under opens a secret: a block scalar, a list or a continued text.
@@ -171,6 +190,11 @@ impl Source {
         }
         false
     }
+}
+
+/// Whether a line holds the address of a webhook, which may hold a token.
+fn holds_hook_address(line: &str) -> bool {
+    line.contains("url") && line.contains("://")
 }
 
 /// Whether `below` is indented more than `above`, or is an item of a list that `above` opens.
@@ -242,7 +266,7 @@ fn is_secret_leaf(line: &str) -> bool {
 fn is_secret_name(key: &str) -> bool {
     let key = key.trim_start_matches([' ', '\t', '-', '{', '"', '\'']).trim_end_matches([' ', '"', '\'']);
     key == "key"
-        || ["password", "credentials", "bearer_token"].iter().any(|secret| {
+        || ["password", "credentials", "bearer_token", "routing_key", "api_url"].iter().any(|secret| {
             let distance = strsim::damerau_levenshtein(key, secret);
             key.len() < 40 && distance <= 3
         })

@@ -420,7 +420,11 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         "kubernetes_sd_configs" | "dns_sd_configs" | "consul_sd_configs" | "ec2_sd_configs" | "docker_sd_configs" => {
             "leakscope reads `static_configs`, `file_sd_configs` and `http_sd_configs`"
         }
-        "rule_files" | "alerting" | "remote_write" | "remote_read" | "tracing" | "evaluation_interval" => {
+        "alertmanagers" | "alert_relabel_configs" => {
+            "write `receivers: [{name: ..., alertmanager_configs: [{urls: [...]}]}]`"
+        }
+        "require_tls" => "write `encryption: starttls`, `tls` or `none`",
+        "rule_files" | "remote_write" | "remote_read" | "tracing" | "evaluation_interval" => {
             "a key of Prometheus that leakscope has no use for; remove it"
         }
         _ => return None,

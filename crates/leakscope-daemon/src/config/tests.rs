@@ -171,7 +171,7 @@ fn a_check_lists_jobs_and_finds_what_is_not_there() {
 fn all_keys() -> BTreeSet<String> {
     let signals = leakscope_model::Signal::ALL.map(|signal| format!("      {}: {{zzz: 1}}\n", signal.name())).concat();
     let text = format!(
-        "zzz: 1\nglobal: {{zzz: 1}}\nscrape_configs:\n  - job_name: a\n    zzz: 1\n    basic_auth: {{zzz: 1}}\n    authorization: {{zzz: 1}}\n    tls_config: {{zzz: 1}}\n    static_configs: [{{zzz: 1}}]\n    file_sd_configs: [{{zzz: 1}}]\n    http_sd_configs: [{{zzz: 1}}]\n    relabel_configs: [{{zzz: 1}}]\n    service: {{zzz: 1}}\n    signals:\n      zzz: 1\n{signals}local_discovery: {{zzz: 1}}\nstorage: {{zzz: 1, retention: {{zzz: 1}}}}\ndetection: {{zzz: 1}}\nweb: {{zzz: 1}}\n"
+        "zzz: 1\nglobal: {{zzz: 1}}\nscrape_configs:\n  - job_name: a\n    zzz: 1\n    basic_auth: {{zzz: 1}}\n    authorization: {{zzz: 1}}\n    tls_config: {{zzz: 1}}\n    static_configs: [{{zzz: 1}}]\n    file_sd_configs: [{{zzz: 1}}]\n    http_sd_configs: [{{zzz: 1}}]\n    relabel_configs: [{{zzz: 1}}]\n    service: {{zzz: 1}}\n    signals:\n      zzz: 1\n{signals}local_discovery: {{zzz: 1}}\nstorage: {{zzz: 1, retention: {{zzz: 1}}}}\ndetection: {{zzz: 1}}\nweb: {{zzz: 1}}\nalerting:\n  zzz: 1\n  flapping: {{zzz: 1}}\n  watchdog: {{zzz: 1}}\n  route: {{zzz: 1}}\n  receivers:\n  - name: a\n    zzz: 1\n    alertmanager_configs: [{{zzz: 1}}]\n    webhook_configs: [{{zzz: 1}}]\n    slack_configs: [{{zzz: 1}}]\n    pagerduty_configs: [{{zzz: 1}}]\n    email_configs: [{{zzz: 1}}]\n"
     );
     let errors = Config::parse(&text, "x.yaml", &env).unwrap_err();
     let lists = errors.problems.iter().filter(|problem| problem.message.starts_with("unknown key `zzz`"));
