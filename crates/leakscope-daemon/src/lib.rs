@@ -3,6 +3,7 @@
 //! Reading order: [`Daemon::start`] in `daemon`, the loop in `runtime`, then `fleet` (where targets come from), `scrape`
 //! (how they are read), `keeper` (slow writes) and `api`.
 
+mod analysis;
 mod api;
 mod capture;
 mod clock;

@@ -171,3 +171,46 @@ impl From<&model::Location> for Location {
         Self { file: location.file.clone(), line: location.line, column: location.column }
     }
 }
+
+impl Finding {
+    /// The finding that these captures gave, oldest first.
+    pub fn into_model(self, captures: &[model::CaptureId]) -> model::Finding {
+        let steps = u32::try_from(captures.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let confirmations = match (self.grew_in_every_step, self.growth_bytes) {
+            (Some(true), _) => steps,
+            (_, Some(growth)) if growth > 0 => steps.min(1),
+            _ => 0,
+        };
+        model::Finding {
+            suspect: self.suspect.into(),
+            identity: Some(self.identity).filter(|identity| !identity.is_empty()),
+            growth_bytes: self.growth_bytes,
+            growth_count: self.growth_count,
+            grew_in_every_step: self.grew_in_every_step,
+            captures: captures.to_vec(),
+            confirmations,
+        }
+    }
+}
+
+impl From<Suspect> for model::Suspect {
+    fn from(suspect: Suspect) -> Self {
+        let Suspect { title, kind, name, bytes, count, share, path, stack, location, confidence, reason } = suspect;
+        Self {
+            title,
+            kind,
+            name,
+            bytes,
+            count,
+            share,
+            path: path.into_iter().map(|PathStep { edge, name, id }| model::PathStep { edge, name, id }).collect(),
+            stack: stack
+                .into_iter()
+                .map(|Frame { function, file, line }| model::Frame { function, file, line })
+                .collect(),
+            location: location.map(|Location { file, line, column }| model::Location { file, line, column }),
+            confidence,
+            reason,
+        }
+    }
+}

@@ -21,6 +21,10 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", hide_possible_values = true)]
     pub(crate) color: Color,
 
+    /// Bytes that this process may allocate; it ends when it needs more. Given by a daemon to its jobs
+    #[arg(long, global = true, hide = true, value_name = "BYTES")]
+    pub(crate) memory_max: Option<u64>,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod heap;
 mod http;
+mod job;
 mod log;
 mod output;
 mod page;
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
         Err(error) => return exit::of_usage(&error),
     };
     cli.color.write_global();
-    match run(cli.command) {
+    let bounded = cli.memory_max.map_or(Ok(()), job::bound);
+    match bounded.and_then(|()| run(cli.command)) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell().into(),
     }
