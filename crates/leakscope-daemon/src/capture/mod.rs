@@ -3,6 +3,7 @@
 //! A runtime's file knows its mechanisms and nothing else: no policy, no store, no engine. It is told of a [`Subject`],
 //! says what can be had of it, and streams what is wanted into an [`Output`].
 
+mod node;
 mod probe;
 
 pub(crate) use probe::{Answer, CaptureError, Found, HttpAccess, Known, Output, Subject, Taken};
