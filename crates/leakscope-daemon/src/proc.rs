@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use leakscope_ingest::procfs::{self, Listener, Reach};
@@ -36,21 +36,27 @@ pub(crate) fn listener_on(port: u16) -> Option<u32> {
     pids(proc).into_iter().find(holds)
 }
 
+/// The folder of a process.
+pub(crate) fn folder(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
 /// When a process started; with its pid, its identity.
 pub(crate) fn started_at(pid: u32) -> Option<Timestamp> {
-    let stat = procfs::stat(&read(Path::new(&format!("/proc/{pid}/stat")), PROC_BYTES_MAX)?).ok()?;
+    let stat = procfs::stat(&read(&folder(pid).join("stat"), PROC_BYTES_MAX)?).ok()?;
     let seconds = stat.start_time(boot_time()?, TICKS_PER_SECOND);
     Some(Timestamp::from_millis((seconds * 1e3).round() as i64))
 }
 
 /// What a process has in memory now.
 pub(crate) fn resident(pid: u32) -> Option<Bytes> {
-    procfs::status(&read(Path::new(&format!("/proc/{pid}/status")), PROC_BYTES_MAX)?).ok()?.rss
+    procfs::status(&read(&folder(pid).join("status"), PROC_BYTES_MAX)?).ok()?.rss
 }
 
-/// Whether there is such a process, be it a zombie.
-pub(crate) fn is_there(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+/// Whether there is such a process, and it has not ended.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = read(&folder(pid).join("stat"), PROC_BYTES_MAX);
+    stat.and_then(|stat| procfs::stat(&stat).ok()).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
 }
 
 /// Whom a process acts as: its effective user and group.
@@ -62,7 +68,7 @@ pub(crate) struct Owner {
 
 /// Whom a process acts as, in our own user namespace.
 pub(crate) fn owner(pid: u32) -> Option<Owner> {
-    let status = read(Path::new(&format!("/proc/{pid}/status")), PROC_BYTES_MAX)?;
+    let status = read(&folder(pid).join("status"), PROC_BYTES_MAX)?;
     // Real, effective, saved and that of file systems.
     let effective = |key| words(&status, key)?.nth(1)?.parse().ok();
     Some(Owner { uid: effective("Uid:")?, gid: effective("Gid:")? })
@@ -70,7 +76,7 @@ pub(crate) fn owner(pid: u32) -> Option<Owner> {
 
 /// The number that a process knows itself by: that of its innermost namespace.
 pub(crate) fn namespaced_pid(pid: u32) -> Option<u32> {
-    let status = read(Path::new(&format!("/proc/{pid}/status")), PROC_BYTES_MAX)?;
+    let status = read(&folder(pid).join("status"), PROC_BYTES_MAX)?;
     words(&status, "NStgid:")?.last()?.parse().ok()
 }
 
@@ -174,7 +180,7 @@ mod tests {
     fn a_process_that_is_gone_tells_nothing() {
         let pid = u32::MAX;
         assert_eq!((started_at(pid), resident(pid), owner(pid), namespaced_pid(pid)), (None, None, None, None));
-        assert!(!is_there(pid));
+        assert!(!is_alive(pid));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use leakscope_model::{Bytes, Lacking, Means, Runtime, TargetId, Timestamp};
 use rustls::ClientConfig;
 
 use crate::config::{Auth, Capture, HttpClient, Scheme};
-use crate::http;
+use crate::{http, proc};
 
 /// All that a probe needs to know of one target.
 #[derive(Clone, Debug)]
@@ -76,6 +76,16 @@ pub(crate) enum CaptureError {
     /// Somebody stopped it.
     #[error("stopped")]
     Cancelled,
+}
+
+impl CaptureError {
+    /// That the process ended, where that is why a connection broke off.
+    pub(crate) fn or_died(self, subject: &Subject) -> Self {
+        match (self, subject.pid) {
+            (Self::Broken { .. }, Some(pid)) if !proc::is_alive(pid) => Self::Died,
+            (error, _) => error,
+        }
+    }
 }
 
 /// Where evidence goes: the store's file with a bound on its size. A write that passes the bound fails with [`CaptureError::TooLarge`].
