@@ -44,7 +44,7 @@ fn look(pid: u32) -> Found {
     match readable {
         Ok(_) => {
             let maps = proc::read(&folder.join("maps"), SMAPS_BYTES_MAX as u64).unwrap_or_default();
-            let n_mappings = maps.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let n_mappings = maps.split(|byte| *byte == b'\n').count() as u64;
             let hint = Cost { size: Bytes(n_mappings * BYTES_PER_MAPPING), ..Cost::default() };
             let way = "mappings, descriptors and threads from `/proc`".to_owned();
             found.means.push(Means { kind: CaptureKind::ProcessMap, way, hint });
