@@ -130,14 +130,19 @@ function serviceOf(model, at) {
 function incidentOf(model, index) {
   const opened = STARTED - (index + 1) * 1_900_000;
   return {
-    id: index + 1, service: model.name, targets: [idOf(model, 0)], state: model.state === 'leaking' ? 'open' : 'recovered', kind: model.kind, score: 1.9, opened_at: iso(opened),
+    id: index + 1, service: model.name, targets: [idOf(model, 0)], state: model.state === 'leaking' ? (model.suspect ? 'explained' : 'open') : 'recovered', kind: model.kind, score: 1.9, opened_at: iso(opened),
     transitions: [
       { at: iso(opened), to: 'open', cause: 'score 1.02 crossed the alarm boundary 1.0 in 3 of 3 windows' },
       ...(model.state === 'recovered' ? [{ at: iso(opened + HOUR / 2), to: 'recovered', cause: 'no growth for 30 min' }] : []),
     ],
-    captures: model.suspect ? [{ id: 4, kind: 'v8-heapsnapshot', target: idOf(model, 0) }] : [],
+    captures: model.suspect
+      ? [
+        { id: 4, kind: 'v8-sampling', target: idOf(model, 0), service: model.name, instance: '10.0.0.7:8080', phase: 'middle', incident: index + 1, state: 'stored', began_at: iso(opened), ended_at: iso(opened + 900), predicted: { duration_s: 1, pause_s: 0.2, memory_bytes: MIB, size_bytes: 40_000 }, cost: { duration_s: 0.9, pause_s: 0.12, memory_bytes: MIB, size_bytes: 41_200 }, digest: 'ab12', redacted: false, note: 'the service leaks' },
+        { id: 5, kind: 'v8-snapshot', target: idOf(model, 0), service: model.name, instance: '10.0.0.7:8080', phase: 'middle', incident: index + 1, state: 'refused', began_at: iso(opened + 1000), ended_at: iso(opened + 1000), predicted: { duration_s: 20, pause_s: 18, memory_bytes: 2000 * MIB, size_bytes: 400 * MIB }, cost: null, digest: null, redacted: false, note: 'a snapshot needs about 2 GB, 150 MB are free' },
+      ]
+      : [],
     suspects: model.suspect
-      ? [{ title: 'Map `responses` in src/cache.js keeps every response', kind: 'object', name: 'Map', bytes: 61 * MIB, count: 48_211, share: 0.93, path: [{ edge: 'responses', name: 'module src/cache.js', id: 7 }, { edge: 'table', name: 'Map', id: 9 }], stack: [], location: { file: 'src/cache.js', line: 12, column: 7 }, confidence: 0.9, reason: 'grew in every one of 3 captures, nothing was ever removed' }]
+      ? [{ title: 'Map `responses` in src/cache.js keeps every response', kind: 'object', name: 'Map', bytes: 61 * MIB, count: 48_211, share: 0.93, path: [{ edge: 'responses', name: 'module src/cache.js', id: 7 }, { edge: 'table', name: 'Map', id: 9 }], stack: [], location: { file: 'src/cache.js', line: 12, column: 7 }, confidence: 0.9, reason: 'grew in every one of 3 captures, nothing was ever removed', identity: '00ff', growth_bytes: 61 * MIB, growth_count: 48_211, grew_in_every_step: true }]
       : [],
   };
 }

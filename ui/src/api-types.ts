@@ -68,9 +68,26 @@ export type Unit = 'bytes' | 'count' | 'counter' | 'unix_seconds';
 export interface Series { signal: string; unit: Unit; points: [ms: number, value: number][] }
 export interface SeriesSet { target: string; series: Series[] }
 
-export type IncidentState = 'open' | 'recovered' | 'closed';
+export type IncidentState = 'open' | 'gathered' | 'explained' | 'acknowledged' | 'recovered' | 'verified' | 'closed';
 export interface Transition { at: string; to: string; cause: string }
-export interface Capture { id: number; kind: string; target: string }
+export interface CaptureCost { duration_s: number; pause_s: number; memory_bytes: number; size_bytes: number }
+export interface Capture {
+  id: number;
+  kind: string;
+  target: string;
+  service: string;
+  instance: string;
+  phase: 'baseline' | 'early' | 'middle' | 'late' | 'asked';
+  incident: number | null;
+  state: 'refused' | 'running' | 'stored' | 'failed' | 'cancelled' | 'expired';
+  began_at: string;
+  ended_at: string | null;
+  predicted: CaptureCost;
+  cost: CaptureCost | null;
+  digest: string | null;
+  redacted: boolean;
+  note: string;
+}
 export interface PathStep { edge: string; name: string; id: number }
 export interface Frame { function: string; file: string | null; line: number | null }
 export interface Location { file: string; line: number; column: number | null }
@@ -86,6 +103,10 @@ export interface Suspect {
   location: Location | null;
   confidence: number;
   reason: string;
+  identity: string;
+  growth_bytes: number | null;
+  growth_count: number | null;
+  grew_in_every_step: boolean | null;
 }
 export interface Incident {
   id: number;
