@@ -1,10 +1,10 @@
 //! `cargo xtask score profile`: whether the analysis of profiles names the leak. Every kind of leak of every example service, three
 //! profiles of each kind that it gives, taken under traffic, and `leakscope diff` of the three.
 
-mod capture;
-mod case;
-mod evidence;
-mod verdict;
+pub(super) mod capture;
+pub(super) mod case;
+pub(super) mod evidence;
+pub(super) mod verdict;
 
 use std::path::Path;
 use std::process::ExitCode;

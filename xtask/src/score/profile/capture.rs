@@ -13,9 +13,9 @@ use crate::score::traffic::{AT_REQUESTS, under_traffic};
 
 /// Bytes that each work request leaks: at the rate of Go's profile, a sample of half a mebibyte, some hundred samples between two
 /// captures.
-pub(super) const RATE_BYTES: usize = 64 * 1_024;
+pub(in crate::score) const RATE_BYTES: usize = 64 * 1_024;
 /// The Rust service with its profile, whose allocator is another one.
-const RUST: &str = "rust-service-with-profile";
+pub(in crate::score) const RUST: &str = "rust-service-with-profile";
 /// The recording of a JVM, by its name and with nothing else in it.
 const JFR_START: &[&str] = &[
     "JFR.start",
@@ -34,7 +34,7 @@ pub(super) fn paths(folder: &Path, case: &Case, evidence: Evidence) -> Vec<PathB
 }
 
 /// Builds what is not run from source.
-pub(super) fn build(root: &Path, folder: &Path, runtime: Runtime) -> Result<(), String> {
+pub(in crate::score) fn build(root: &Path, folder: &Path, runtime: Runtime) -> Result<(), String> {
     match runtime {
         Runtime::Node => Ok(()),
         Runtime::Python => {
@@ -113,7 +113,7 @@ fn take_memray(root: &Path, folder: &Path, recording: &Path, path: &Path) -> Res
     done(Command::new(python(folder)).arg(agent).arg(&copy).arg(path))
 }
 
-fn python(folder: &Path) -> PathBuf {
+pub(in crate::score) fn python(folder: &Path) -> PathBuf {
     service::python_of(&folder.join(service::VENV))
 }
 

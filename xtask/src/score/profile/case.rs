@@ -6,19 +6,19 @@ use super::evidence::{Evidence, Runtime};
 
 /// One service with one leak, or none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Case {
-    pub(super) runtime: Runtime,
+pub(in crate::score) struct Case {
+    pub(in crate::score) runtime: Runtime,
     /// As `--leak` takes it.
-    pub(super) leak: &'static str,
+    pub(in crate::score) leak: &'static str,
     /// What title, name or path of the first suspect must name, one of the names between bars. Empty where nothing leaks.
-    pub(super) owner: &'static str,
+    pub(in crate::score) owner: &'static str,
     /// How the lines begin on which the functions or classes of that name are defined.
-    pub(super) heads: &'static [&'static str],
+    pub(in crate::score) heads: &'static [&'static str],
 }
 
 /// What a profile of one kind can say of a case at best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expected {
+pub(in crate::score) enum Expected {
     /// The first suspect names this, and where in the source if the format knows lines.
     Owner(&'static str),
     /// It names this, which is less than the owner; the sentence says why there cannot be more.
@@ -28,16 +28,16 @@ pub(super) enum Expected {
 }
 
 impl Case {
-    pub(super) fn leaks(&self) -> bool {
+    pub(in crate::score) fn leaks(&self) -> bool {
         !self.owner.is_empty()
     }
 
     /// `node session-map`, as `--only` finds it.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::score) fn name(&self) -> String {
         format!("{} {}", self.runtime.name(), self.leak)
     }
 
-    pub(super) fn expected(&self, evidence: Evidence) -> Expected {
+    pub(in crate::score) fn expected(&self, evidence: Evidence) -> Expected {
         let exception = EXCEPTIONS.iter().find(|(of, leak, _)| *of == evidence && *leak == self.leak);
         match exception {
             Some((_, _, expected)) => *expected,
@@ -48,7 +48,7 @@ impl Case {
 
     /// The kinds of profiles that are taken of it: of goroutines only where goroutines leak, by memray only
     /// where tracemalloc sees nothing, and both where nothing leaks.
-    pub(super) fn evidence(&self) -> impl Iterator<Item = Evidence> {
+    pub(in crate::score) fn evidence(&self) -> impl Iterator<Item = Evidence> {
         let leak = self.leak;
         let wanted = move |evidence: &Evidence| match evidence {
             Evidence::Goroutines | Evidence::GoroutineDump => ["none", "goroutine"].contains(&leak),
@@ -60,7 +60,7 @@ impl Case {
 
     /// The bodies of the owner's functions and classes: lines, from 1, of the source. A body ends with the next line that stands no
     /// deeper than its head.
-    pub(super) fn bodies_in(&self, source: &str) -> Vec<RangeInclusive<u32>> {
+    pub(in crate::score) fn bodies_in(&self, source: &str) -> Vec<RangeInclusive<u32>> {
         let lines: Vec<(u32, &str)> = (1..).zip(source.lines()).collect();
         let depth = |line: &str| line.len() - line.trim_start().len();
         let is_head = |line: &str| self.heads.iter().any(|head| line.trim_start().starts_with(head));
@@ -117,7 +117,7 @@ const fn healthy(runtime: Runtime) -> Case {
 
 /// Every kind of leak that the services of `services/` offer, and none. Several names are right only where the leak itself has
 /// several functions.
-pub(super) const CASES: &[Case] = &[
+pub(in crate::score) const CASES: &[Case] = &[
     healthy(Runtime::Node),
     case(Runtime::Node, "unbounded-cache", "rememberRecommendation", &["function rememberRecommendation("]),
     case(Runtime::Node, "listener", "subscribeToInventory", &["function subscribeToInventory("]),

@@ -2,7 +2,7 @@
 
 /// A runtime of services/.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Runtime {
+pub(in crate::score) enum Runtime {
     Node,
     Python,
     Go,
@@ -11,9 +11,9 @@ pub(super) enum Runtime {
 }
 
 impl Runtime {
-    pub(super) const ALL: [Self; 5] = [Self::Node, Self::Python, Self::Go, Self::Java, Self::Rust];
+    pub(in crate::score) const ALL: [Self; 5] = [Self::Node, Self::Python, Self::Go, Self::Java, Self::Rust];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::score) fn name(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::Python => "python",
@@ -24,7 +24,7 @@ impl Runtime {
     }
 
     /// The file of the service's source that holds its leaks, from the root of the repository.
-    pub(super) fn source(self) -> &'static str {
+    pub(in crate::score) fn source(self) -> &'static str {
         match self {
             Self::Node => "services/node/server.js",
             Self::Python => "services/python/app.py",
@@ -35,7 +35,7 @@ impl Runtime {
     }
 
     /// What a profile of this service is taken of.
-    pub(super) fn evidence(self) -> &'static [Evidence] {
+    pub(in crate::score) fn evidence(self) -> &'static [Evidence] {
         match self {
             Self::Node => &[Evidence::V8Sampling],
             Self::Python => &[Evidence::Tracemalloc, Evidence::Memray],
@@ -48,7 +48,7 @@ impl Runtime {
 
 /// One kind of profile, as one way to take it gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Evidence {
+pub(in crate::score) enum Evidence {
     V8Sampling,
     Tracemalloc,
     Memray,
@@ -63,7 +63,7 @@ pub(super) enum Evidence {
 
 impl Evidence {
     /// As the page names it.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::score) fn name(self) -> &'static str {
         match self {
             Self::V8Sampling => "V8 sampling",
             Self::Tracemalloc => "tracemalloc",
@@ -79,7 +79,7 @@ impl Evidence {
     }
 
     /// How its captures' names end, behind the number.
-    pub(super) fn ending(self) -> &'static str {
+    pub(in crate::score) fn ending(self) -> &'static str {
         match self {
             Self::V8Sampling => "heapprofile",
             Self::Tracemalloc => "tracemalloc.json",
@@ -95,7 +95,7 @@ impl Evidence {
     }
 
     /// Whether the format says where in the source.
-    pub(super) fn has_lines(self) -> bool {
+    pub(in crate::score) fn has_lines(self) -> bool {
         self != Self::ClassHistogram
     }
 }

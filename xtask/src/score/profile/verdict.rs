@@ -9,7 +9,7 @@ use super::evidence::Evidence;
 use crate::score::answer::{location, said};
 
 /// A suspect with at least this confidence is one that someone would act on.
-pub(super) const CONFIDENCE_MIN: f64 = 0.5;
+pub(in crate::score) const CONFIDENCE_MIN: f64 = 0.5;
 
 /// What was said of a case and what is true.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Verdict {
 }
 
 /// Why a first suspect is not the owner, one of the names between bars. Without `bodies`, any location is right.
-fn why_wrong(
+pub(in crate::score) fn why_wrong(
     first: Option<&Value>,
     names: &str,
     source: &str,
