@@ -5,7 +5,7 @@ use std::time::Duration;
 use leakscope_model::{
     Bytes, Capture, CaptureId, CaptureKind, CaptureState, Cost, IncidentId, Phase, TargetId, Timestamp,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -57,6 +57,17 @@ impl Store {
             }
         }
         Ok(captures)
+    }
+
+    /// One attempt; `None` when its number is not known.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when it cannot be read.
+    pub fn capture(&self, id: CaptureId) -> Result<Option<Capture>, StoreError> {
+        self.read("read a capture", |db| {
+            let mut query = db.prepare_cached("SELECT * FROM capture WHERE id = ?1")?;
+            query.query_row([id.0 as i64], capture_of).optional()
+        })
     }
 
     /// The newest accesses to captures, newest first, at most `limit`.

@@ -21,6 +21,8 @@ use crate::store::{Store, lock};
 const FOLDER: &str = "captures";
 /// What the name of a file that is being written ends in.
 const PART_SUFFIX: &str = ".part";
+/// What a name ends in before that, of a file whose contents are still to be removed.
+const RAW_SUFFIX: &str = ".raw";
 /// Bytes gathered before they are written; memory of one capture under way.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -45,6 +47,26 @@ pub struct CaptureFile {
     /// Why a write failed: what is in the file is then not what was hashed.
     failed: Option<String>,
     renamed: bool,
+}
+
+/// A whole capture whose contents are still to be removed; it goes when this value does.
+#[derive(Debug)]
+pub struct RawFile {
+    path: PathBuf,
+}
+
+impl RawFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for RawFile {
+    fn drop(&mut self) {
+        // What cannot be removed is a leftover that the next start removes.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// What became of a finished file.
@@ -96,7 +118,8 @@ impl Evidence {
     pub(crate) fn remove_parts(&self) -> io::Result<()> {
         for entry in self.entries()? {
             let (name, _) = entry?;
-            if name.strip_suffix(PART_SUFFIX).is_some_and(|number| number.parse::<u64>().is_ok()) {
+            let number = name.strip_suffix(PART_SUFFIX).map(|name| name.trim_end_matches(RAW_SUFFIX));
+            if number.is_some_and(|number| number.parse::<u64>().is_ok()) {
                 std::fs::remove_file(self.folder.join(name))?;
             }
         }
@@ -227,6 +250,21 @@ impl CaptureFile {
             return Err(StoreError::Refused { path: self.part.clone(), what: "a capture", reason });
         }
         self.keep().map_err(|source| refused(&self.part, &source))
+    }
+
+    /// Puts what was written aside, to be read while its contents are removed: the capture may then begin a new file.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the disk refuses, now or at an earlier write: nothing is left.
+    pub fn set_aside(mut self) -> Result<RawFile, StoreError> {
+        if let Some(reason) = self.failed.take() {
+            return Err(StoreError::Refused { path: self.part.clone(), what: "a capture", reason });
+        }
+        let path = self.evidence.folder.join(format!("{}{RAW_SUFFIX}{PART_SUFFIX}", self.capture.0));
+        let moved = self.out.flush().and_then(|()| std::fs::rename(&self.part, &path));
+        moved.map_err(|source| refused(&self.part, &source))?;
+        self.renamed = true;
+        Ok(RawFile { path })
     }
 
     fn keep(&mut self) -> io::Result<Kept> {

@@ -34,7 +34,7 @@ pub use deliveries::{Delivery, NewDelivery};
 pub use detectors::DetectorCheckpoint;
 pub use downsample::downsample;
 pub use error::StoreError;
-pub use evidence::{CaptureFile, Kept};
+pub use evidence::{CaptureFile, Kept, RawFile};
 pub use head::Appended;
 pub use health::{Health, Problem, Stats};
 pub use retention::{Retained, Retention};
