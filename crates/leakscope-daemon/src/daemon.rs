@@ -15,12 +15,14 @@ use leakscope_store::{Retention, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use crate::analysis::{self, Analyser};
 use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, Severable, TlsListener};
 use crate::clock;
+use crate::collector::Collector;
 use crate::config::{Config, ConfigErrors, Secret, Sourced, Storage, Web, WebFile};
 use crate::fleet::Fleet;
 use crate::keeper::{self, Chore};
-use crate::runtime::Performers;
+use crate::runtime::{Performers, Unrecorded};
 use crate::scrape::Scraper;
 use crate::sync::lock;
 use crate::telemetry::Telemetry;
@@ -40,6 +42,8 @@ pub struct Settings {
     pub allow_unauthenticated_non_loopback: bool,
     /// How much faster the detector's clock runs than the real one; in place of `detection.time_scale`.
     pub time_scale: Option<f64>,
+    /// The leakscope binary that captures are analysed by, in processes of its own; the running program without it.
+    pub program: Option<PathBuf>,
 }
 
 /// Why the daemon does not start.
@@ -124,14 +128,20 @@ impl Daemon {
             spawn("store", move || keeper::run(&store, &chore_inbox, &telemetry, retention))?
         };
         let stop_loop = Arc::new(AtomicBool::new(false));
-        let orders = scraper.orders();
+        let program = settings.program.clone().unwrap_or_else(analysis::own_program);
+        let analyser = Analyser::new(program, config.capture.analysis_workers);
+        let memory = config.capture.analysis_memory;
+        let collector =
+            Collector::start(store.clone(), analyser, memory, events.clone()).map_err(StartError::Thread)?;
+        let (orders, evidence) = (scraper.orders(), collector.orders());
         let performers = Performers {
             engine: engine.clone(),
             store: store.clone(),
             scraper,
             chores: chores.clone(),
             telemetry: telemetry.clone(),
-            unrecorded: Vec::new(),
+            collector,
+            unrecorded: Unrecorded::default(),
             stop: stop_loop.clone(),
         };
         let loop_thread = spawn("engine", move || run_loop(performers, &inbox))?;
@@ -153,7 +163,7 @@ impl Daemon {
             access,
         });
         let fleet =
-            Fleet { config_file: settings.config_file, orders, events, chores: chores.clone(), telemetry, status };
+            Fleet { config_file: settings.config_file, orders, evidence, events, chores: chores.clone(), telemetry, status };
         let fleet = tokio::spawn(fleet.run(settings.config, reloads, stopped.clone()));
         let publisher = tokio::spawn(api::publish_changes(state.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -321,7 +331,7 @@ const REPLAYED_MAX: Duration = Duration::from_hours(24);
 
 /// Detectors as they were saved, and what the store holds beyond that. After a crash that is everything of targets that were new.
 fn restore(store: &Store, config: EngineConfig, now: Timestamp) -> Result<Restored, StoreError> {
-    let mut restored = Restored::new(store.incidents()?);
+    let mut restored = Restored::new(store.incidents()?).with_captures(store.captures()?);
     let mut seen_until: BTreeMap<TargetId, Timestamp> = BTreeMap::new();
     for (target, at, state) in store.checkpoints()? {
         match restored.add_detector(target, &state) {

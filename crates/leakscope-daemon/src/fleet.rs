@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{FleetStatus, ReloadRequest};
-use crate::clock;
+use crate::capture::{HttpAccess, Subject};
+use crate::{clock, collector, http};
 use crate::config::{Config, Scheme, ScrapeJob};
 use crate::daemon::retention;
 use crate::discovery::{Discovery, FetchRequest, FetchResponse, FoundTarget, Snapshot};
@@ -33,6 +34,7 @@ const OWN_JOB: &str = "leakscope";
 pub(crate) struct Fleet {
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) orders: Sender<Order>,
+    pub(crate) evidence: tokio::sync::mpsc::UnboundedSender<collector::Order>,
     pub(crate) events: Sender<Vec<Event>>,
     pub(crate) chores: Sender<Chore>,
     pub(crate) telemetry: Arc<Telemetry>,
@@ -113,17 +115,21 @@ impl Fleet {
         }
         self.status.send_modify(|status| status.problems = problems);
         let mut tls = TlsConfigs::default();
-        let (mut targets, mut endpoints) = (Vec::new(), Vec::new());
+        let mut clients = BTreeMap::new();
+        let (mut targets, mut endpoints, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
         for found in snapshot.targets {
-            endpoints.push(Arc::new(endpoint_of(&found, &mut tls)));
+            let endpoint = endpoint_of(&found, &mut tls);
+            subjects.push(Arc::new(subject_of(&found, &endpoint, &mut clients, config)));
+            endpoints.push(Arc::new(endpoint));
             targets.push(found.target);
         }
         let (target, endpoint) = ourselves(config);
         endpoints.push(Arc::new(endpoint));
         targets.push(target);
         tracing::info!(targets = targets.len(), "targets changed");
-        // ORDER: the scraper knows an endpoint before the engine can ask for it.
+        // ORDER: scraper and collector know a target before the engine can ask for it.
         let _ = self.orders.send(Order::Endpoints(endpoints));
+        let _ = self.evidence.send(collector::Order::Subjects(subjects));
         let _ = self.events.send(vec![Event::TargetsSeen(targets)]);
     }
 }
@@ -181,6 +187,32 @@ fn endpoint_of(found: &FoundTarget, tls: &mut TlsConfigs) -> Endpoint {
     let (target, job) = (&found.target, found.job.clone());
     let endpoint = Endpoint::new(target.id, job, &found.address, found.paths.clone(), tls, found.pid);
     Endpoint { timeout: target.timeout, ..endpoint }
+}
+
+/// What evidence of a target is taken with. Targets share the client of their job.
+fn subject_of(
+    found: &FoundTarget,
+    endpoint: &Endpoint,
+    clients: &mut BTreeMap<String, Result<reqwest::Client, String>>,
+    config: &Config,
+) -> Subject {
+    let (tls, key) = match &endpoint.tls {
+        EndpointTls::Plain => (Ok(None), String::new()),
+        EndpointTls::Tls(config, _) => (Ok(Some(config)), found.job.config.job_name.clone()),
+        EndpointTls::Unusable(reason) => (Err(reason.clone()), found.job.config.job_name.clone()),
+    };
+    let client = clients.entry(key).or_insert_with(|| http::client(tls?)).clone();
+    let with = |client| HttpAccess::with(client, found.scheme, &found.address, &found.job.config.http);
+    // A job whose TLS cannot be used says so at every scrape; evidence is then taken without HTTP.
+    let http = client.ok().filter(|_| !found.paths.is_empty()).map(with);
+    Subject {
+        target: found.target.id,
+        instance: found.target.instance.clone(),
+        runtime: found.target.runtime,
+        pid: found.pid,
+        http: http.map(|http| http.with_page(found.paths.first().cloned())),
+        settings: config.capture.clone(),
+    }
 }
 
 /// Client configurations by job: certificates are read once for thousands of targets.

@@ -7,6 +7,7 @@ mod analysis;
 mod api;
 mod capture;
 mod clock;
+mod collector;
 pub mod config;
 mod daemon;
 mod discovery;

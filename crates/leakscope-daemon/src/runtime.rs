@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leakscope_engine::{Effect, Engine, Event};
-use leakscope_model::{Incident, Timestamp};
+use leakscope_model::{Capture, CaptureState, Incident, Timestamp};
 use leakscope_store::Store;
 
 use crate::clock;
+use crate::collector::{self, Collector};
 use crate::keeper::Chore;
 use crate::scrape::{Order, Scraper};
 use crate::sync::lock;
@@ -24,11 +25,12 @@ pub(crate) struct Performers {
     pub(crate) engine: Arc<Mutex<Engine>>,
     pub(crate) store: Arc<Store>,
     pub(crate) scraper: Scraper,
+    pub(crate) collector: Collector,
     /// Slow writes, done by the keeper's thread.
     pub(crate) chores: Sender<Chore>,
     pub(crate) telemetry: Arc<Telemetry>,
-    /// Incidents that the disk refused; written before any other as soon as it takes them.
-    pub(crate) unrecorded: Vec<Incident>,
+    /// What the disk refused; written before anything else as soon as it takes it.
+    pub(crate) unrecorded: Unrecorded,
     pub(crate) stop: Arc<AtomicBool>,
 }
 
@@ -64,7 +66,8 @@ impl Performers {
             self.telemetry.count(&event);
             engine.handle(now, event, effects);
         }
-        // ORDER: incidents become durable while nobody can look at the engine, so that none is shown and then lost.
+        // ORDER: incidents and captures become durable while nobody can look at the engine, so that none is shown and then
+        // lost, and before anything is done about them.
         // One that the disk refuses is shown all the same, tried again at every step, and counted as a store error.
         self.record(effects);
         drop(engine);
@@ -75,19 +78,33 @@ impl Performers {
         let mut due = std::mem::take(&mut self.unrecorded);
         effects.retain_mut(|effect| match effect {
             Effect::Record(incident) => {
-                due.push((**incident).clone());
+                due.incidents.push((**incident).clone());
+                false
+            }
+            Effect::RecordCapture(capture) => {
+                due.captures.push((**capture).clone());
                 false
             }
             _ => true,
         });
-        for incident in due {
+        for incident in due.incidents {
             if let Err(error) = self.store.record(&incident) {
                 tracing::error!(incident = incident.id.0, %error, "an incident could not be recorded; it will be tried again");
                 self.telemetry.store_errors.inc();
-                self.unrecorded.retain(|other| other.id != incident.id);
-                self.unrecorded.push(incident);
+                self.unrecorded.incidents.retain(|other| other.id != incident.id);
+                self.unrecorded.incidents.push(incident);
             } else {
                 log_incident(&incident);
+            }
+        }
+        for capture in due.captures {
+            if let Err(error) = self.store.record_capture(&capture) {
+                tracing::error!(capture = capture.id.0, %error, "a capture could not be recorded; it will be tried again");
+                self.telemetry.store_errors.inc();
+                self.unrecorded.captures.retain(|other| other.id != capture.id);
+                self.unrecorded.captures.push(capture);
+            } else {
+                log_capture(&capture);
             }
         }
     }
@@ -103,13 +120,15 @@ impl Performers {
                 }
                 Effect::Remember(target) => self.chore(Chore::Remember(target)),
                 Effect::Checkpoint { target, at, state } => detectors.push((target, at, state)),
-                Effect::Record(incident) => self.unrecorded.push(*incident),
-                Effect::Survey { .. }
-                | Effect::RecordCapture(_)
-                | Effect::Capture(_)
-                | Effect::CancelCapture(_)
-                | Effect::Analyse(_)
-                | Effect::Notify(_) => {}
+                Effect::Record(incident) => self.unrecorded.incidents.push(*incident),
+                Effect::RecordCapture(capture) => self.unrecorded.captures.push(*capture),
+                Effect::Survey { target, deadline } => {
+                    self.collector.order(collector::Order::Survey { target, deadline });
+                }
+                Effect::Capture(order) => self.collector.order(collector::Order::Capture(order)),
+                Effect::CancelCapture(capture) => self.collector.order(collector::Order::Cancel(capture)),
+                Effect::Analyse(order) => self.collector.order(collector::Order::Analyse(order)),
+                Effect::Notify(_) => {}
             }
         }
         if !scrapes.is_empty() {
@@ -123,6 +142,22 @@ impl Performers {
     /// The keeper outlives this loop, so the chore always arrives.
     fn chore(&self, chore: Chore) {
         let _ = self.chores.send(chore);
+    }
+}
+
+/// Incidents and captures that the disk refused.
+#[derive(Debug, Default)]
+pub(crate) struct Unrecorded {
+    incidents: Vec<Incident>,
+    captures: Vec<Capture>,
+}
+
+fn log_capture(capture: &Capture) {
+    let (id, kind, state) = (capture.id.0, capture.kind.name(), capture.state.name());
+    let (service, instance, note) = (&capture.service, &capture.instance, &capture.note);
+    match capture.state {
+        CaptureState::Failed => tracing::warn!(capture = id, kind, state, service, instance, "{note}"),
+        _ => tracing::info!(capture = id, kind, state, service, instance, "{note}"),
     }
 }
 

@@ -108,6 +108,11 @@ impl CaptureKind {
         matches!(self, Self::V8Sampling | Self::JvmOldObjects | Self::PythonHeap)
     }
 
+    /// Whether it holds what the program's memory holds, texts of people among it, and not only names, sizes and stacks.
+    pub const fn holds_contents(self) -> bool {
+        matches!(self, Self::V8Snapshot | Self::JvmHeapDump)
+    }
+
     /// The runtime that has it; `None` for any process.
     pub const fn runtime(self) -> Option<Runtime> {
         match self {

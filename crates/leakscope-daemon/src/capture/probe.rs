@@ -40,6 +40,16 @@ pub(crate) struct Found {
     pub(crate) tasks: Option<u64>,
 }
 
+impl Found {
+    /// With what another probe found of the same target.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.means.extend(other.means);
+        self.lacking.extend(other.lacking);
+        self.heap = self.heap.or(other.heap);
+        self.tasks = self.tasks.or(other.tasks);
+    }
+}
+
 /// What a probe says of evidence that it has written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -134,6 +144,8 @@ pub(crate) struct HttpAccess {
     /// `http://host:port`.
     base: String,
     auth: Auth,
+    /// A path that the service serves, with its query.
+    page: Option<String>,
 }
 
 impl HttpAccess {
@@ -152,7 +164,25 @@ impl HttpAccess {
 
     /// Asks with a client that targets share.
     pub(crate) fn with(client: reqwest::Client, scheme: Scheme, address: &str, config: &HttpClient) -> Self {
-        Self { client, base: format!("{}://{address}", scheme.name()), auth: config.auth.clone() }
+        Self { client, base: format!("{}://{address}", scheme.name()), auth: config.auth.clone(), page: None }
+    }
+
+    /// With a path that the service serves, with its query.
+    pub(crate) fn with_page(self, page: Option<String>) -> Self {
+        Self { page, ..self }
+    }
+
+    /// A path that the service serves, with its query: whether and how fast it answers tells how the service fares.
+    pub(crate) fn page(&self) -> Option<&str> {
+        self.page.as_deref()
+    }
+
+    /// Its port, when it is on this host's loopback.
+    pub(crate) fn loopback_port(&self) -> Option<u16> {
+        let (host, port) = self.base.split_once("://")?.1.rsplit_once(':')?;
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let loopback = host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        port.parse().ok().filter(|_| loopback)
     }
 
     /// `http://host:port`.

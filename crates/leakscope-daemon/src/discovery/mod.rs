@@ -18,14 +18,20 @@ pub(crate) use target::{Discovered, FoundTarget, resolve};
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
-use leakscope_model::Timestamp;
+use leakscope_model::{Runtime, Timestamp};
 
 use crate::config::{Config, ScrapeJob};
 use http_sd::HttpList;
 use local::Local;
 use static_and_file::{FileLists, static_targets};
+
+/// What a process under `proc` (`/proc`) runs on, as its files tell.
+pub(crate) fn runtime_of(proc: &Path, pid: u32) -> Runtime {
+    procfs::identify(proc, pid).runtime
+}
 
 /// Most targets of one daemon. Beyond: the later ones are left out and it is said.
 const TARGETS_MAX: usize = 100_000;

@@ -151,6 +151,7 @@ async fn a_folder_is_one_daemon_s() {
         storage_path: Some(folder.join("data")),
         allow_unauthenticated_non_loopback: false,
         time_scale: None,
+        program: None,
     };
     let refusal = Daemon::start(settings).await.unwrap_err();
     assert!(matches!(refusal, StartError::Store(_)) && refusal.to_string().contains("data"), "{refusal}");

@@ -117,6 +117,7 @@ pub(crate) fn settings(folder: &TempDir) -> Settings {
         storage_path: Some(folder.path().join("data")),
         allow_unauthenticated_non_loopback: false,
         time_scale: None,
+        program: None,
     }
 }
 

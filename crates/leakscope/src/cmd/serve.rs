@@ -85,6 +85,7 @@ pub(crate) async fn run(args: &Args) -> Result<Exit, Failure> {
         storage_path: args.storage_path.clone(),
         allow_unauthenticated_non_loopback: args.allow_unauthenticated_non_loopback,
         time_scale: None,
+        program: None,
     };
     let daemon = Daemon::start(settings).await.map_err(|error| Failure::usage(error.to_string()))?;
     output::note(&format!("listening on {}", daemon.url()));

@@ -72,6 +72,7 @@ impl Watching {
             storage_path: Some(folder.join("data")),
             allow_unauthenticated_non_loopback: false,
             time_scale: Some(time_scale),
+            program: None,
         };
         let daemon = match Daemon::start(settings(listen)).await {
             Err(StartError::Listen { address, source }) => {
