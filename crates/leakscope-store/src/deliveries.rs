@@ -2,13 +2,10 @@
 //! tried again, is its sender's affair.
 
 use leakscope_model::{IncidentId, Timestamp};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use crate::error::StoreError;
 use crate::store::{Durability, Store, lock};
-
-/// Under which name the memory of alerts is kept.
-const ALERTS: &str = "alerts";
 
 /// What a receiver is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,29 +137,6 @@ impl Store {
         self.read("read deliveries", |db| {
             let mut query = db.prepare_cached("SELECT * FROM delivery ORDER BY id DESC LIMIT ?1")?;
             query.query_map([to_limit(limit)], delivery_of)?.collect()
-        })
-    }
-
-    /// What the alerts remembered last; opaque bytes here.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`] when the file cannot be read.
-    pub fn alert_memory(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read("read the memory of alerts", |db| {
-            let mut query = db.prepare_cached("SELECT body FROM memory WHERE name = ?1")?;
-            query.query_row([ALERTS], |row| row.get(0)).optional()
-        })
-    }
-
-    /// Keeps what the alerts remember, in place of what they did. On the disk when it returns.
-    ///
-    /// # Errors
-    /// [`StoreError::Refused`] when the disk refuses: the former stands.
-    pub fn save_alert_memory(&self, memory: &[u8]) -> Result<(), StoreError> {
-        self.write(&mut lock(&self.writer), "the memory of alerts", Durability::Disk, |db| {
-            db.prepare_cached("INSERT OR REPLACE INTO memory(name, body) VALUES(?1, ?2)")?
-                .execute(params![ALERTS, memory])
-                .map(drop)
         })
     }
 }

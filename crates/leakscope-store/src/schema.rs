@@ -77,7 +77,6 @@ CREATE TABLE delivery(id INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NU
     next_try_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, delivered_ms INTEGER, given_up INTEGER NOT NULL,
     last_error TEXT);
 CREATE INDEX delivery_pending ON delivery(receiver, group_key, id) WHERE delivered_ms IS NULL AND given_up = 0;
-CREATE TABLE memory(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 ";
 
 /// Opens the file for writing, and creates its tables when it is new or brings them to this version when it is older.

@@ -104,14 +104,3 @@ fn ended_deliveries_go_by_age_and_their_numbers_are_not_given_again() {
     assert_eq!(store.deliveries(9).unwrap().into_iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [1]);
     assert_eq!(store.enqueue(&[delivery("chat", "d", 2)]).unwrap(), [4]);
 }
-
-#[test]
-fn the_memory_of_alerts_comes_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    assert_eq!(store.alert_memory().unwrap(), None);
-    store.save_alert_memory(&[1]).unwrap();
-    store.save_alert_memory(&[2, 3]).unwrap();
-    drop(store);
-    assert_eq!(Store::open(folder.path()).unwrap().alert_memory().unwrap(), Some(vec![2, 3]));
-}

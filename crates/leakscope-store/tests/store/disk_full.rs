@@ -1,13 +1,14 @@
 //! A full disk: writes are refused and say so, reads go on, memory stays bounded, and it passes by itself.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use leakscope_model::{Bytes, Signal, TargetId};
-use leakscope_store::{Health, Options, Retention, Store, StoreError};
+use leakscope_model::{Bytes, Capture, CaptureId, Signal, TargetId};
+use leakscope_store::{Health, NewDelivery, Options, Retention, Store, StoreError};
 
-use crate::sketch::{at, everything, incident, noise, rss};
+use crate::sketch::{at, delivery, everything, incident, noise, rss, running, store_capture};
 
 #[test]
 fn a_full_file_refuses_and_retention_makes_room() {
@@ -133,6 +134,69 @@ fn a_store_on_a_full_disk_opens_with_everything_flushed() {
     std::fs::remove_file(&ballast).unwrap();
     let store = Store::open(&data).unwrap();
     assert_eq!(everything(&store, TargetId(1)).len(), 1_000);
+    drop(store);
+    drop(disk);
+}
+
+#[test]
+fn a_full_file_hands_out_no_capture_and_takes_no_delivery_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = {
+        let store = Store::open(folder.path()).unwrap();
+        store.enqueue(&[delivery("chat", "cart", 1)]).unwrap();
+        store_capture(&store, 1, b"abc")
+    };
+    let options = Options { file_pages_max: Some(1), ..Options::default() };
+    let store = Store::open_with(folder.path(), options).unwrap();
+    let refused = |error: StoreError| assert!(matches!(error, StoreError::Refused { .. }), "{error}");
+    let long = "because ".repeat(2_000);
+    refused(store.open_capture(&stored, "ann", &long, at(5)).unwrap_err());
+    refused(store.record_capture(&Capture { note: long.clone(), ..running(2) }).unwrap_err());
+    refused(store.enqueue(&[NewDelivery { body: long.clone(), ..delivery("chat", "cart", 2) }]).unwrap_err());
+    assert!(matches!(store.health(), Health::Refusing { .. }));
+    assert_eq!((store.accesses(9).unwrap(), store.captures().unwrap()), (Vec::new(), vec![stored]));
+    assert_eq!(store.deliveries(9).unwrap().len(), 1);
+    // What takes no more room is taken: a delivery that was told is not told again.
+    store.delivery_done(1, at(6)).unwrap();
+    assert_eq!(store.due_deliveries(at(9), 9).unwrap(), []);
+    assert_eq!(store.health(), Health::Ok);
+}
+
+#[test]
+fn a_capture_that_does_not_fit_is_refused_and_leaves_the_room_it_took() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path()) else {
+        eprintln!("SKIPPED a_capture_that_does_not_fit: mounting a tmpfs needs root");
+        return;
+    };
+    let store = Store::open(&folder.path().join("data")).unwrap();
+    let first = store_capture(&store, 1, b"abc");
+    store.record_capture(&running(2)).unwrap();
+    let free = store.disk_free().unwrap();
+    assert!(free < Bytes(3 << 20), "{free}");
+
+    let mut file = store.begin_capture_file(CaptureId(2)).unwrap();
+    let piece = vec![1; 100_000];
+    let error = (0..100).find_map(|_| file.write_all(&piece).err()).unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    let refused = file.finish().unwrap_err();
+    assert!(matches!(&refused, StoreError::Refused { what: "a capture", .. }), "{refused}");
+    assert_eq!(store.captures_size(), Bytes(3));
+    assert_eq!(store.health(), Health::Ok, "samples are not refused");
+
+    // The last bytes are found not to fit when they are written out at the end.
+    let mut file = store.begin_capture_file(CaptureId(2)).unwrap();
+    file.write_all(&piece).unwrap();
+    let ballast = folder.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 4 << 20]).unwrap_err();
+    assert_eq!(store.disk_free(), Some(Bytes(0)));
+    let refused = file.finish().unwrap_err();
+    assert!(matches!(&refused, StoreError::Refused { what: "a capture", .. }), "{refused}");
+    assert_eq!(store.captures_size(), Bytes(3));
+
+    std::fs::remove_file(&ballast).unwrap();
+    let second = store_capture(&store, 2, &piece);
+    assert_eq!(store.captures().unwrap(), [first, second]);
     drop(store);
     drop(disk);
 }

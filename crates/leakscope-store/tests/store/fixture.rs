@@ -67,7 +67,6 @@ fn write() {
     store.open_capture(&stored, "ann", "to look", at(8)).unwrap();
     let ids = store.enqueue(&[delivery("chat", "cart", 1), delivery("chat", "cart", 2)]).unwrap();
     store.delivery_done(ids[0], at(3)).unwrap();
-    store.save_alert_memory(&[4, 5]).unwrap();
     for number in 0..N_POINTS {
         let now = at(number * 15_000 + number % 3);
         store.append(TargetId(1), now, &readings(number));
@@ -130,7 +129,6 @@ fn the_store_of_version_1_opens_with_everything_in_it() {
         assert_eq!(store.captures().unwrap(), std::slice::from_ref(&capture));
         assert_eq!(store.capture_path(&capture), None);
         assert_eq!((store.accesses(9).unwrap(), store.deliveries(9).unwrap()), (Vec::new(), Vec::new()));
-        assert_eq!(store.alert_memory().unwrap(), None);
     }
 }
 
@@ -182,5 +180,4 @@ fn the_store_of_version_2_opens_with_everything_in_it() {
     let deliveries = store.deliveries(9).unwrap();
     assert_eq!(deliveries.iter().map(|delivery| delivery.delivered_at).collect::<Vec<_>>(), [None, Some(at(3))]);
     assert_eq!(store.due_deliveries(at(2), 9).unwrap(), deliveries[..1]);
-    assert_eq!(store.alert_memory().unwrap(), Some(vec![4, 5]));
 }

@@ -1,11 +1,13 @@
-//! Readers beside the writer see a history without gaps, wherever its points are on their way to the disk.
+//! Readers beside the writer see a history without gaps, wherever its points are on their way to the disk, and captures
+//! that share a content do not take it from each other.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
-use leakscope_model::{Signal, TargetId};
+use leakscope_model::{Bytes, Signal, TargetId};
 use leakscope_store::Store;
 
-use crate::sketch::{at, rss};
+use crate::sketch::{at, rss, store_capture};
 
 #[test]
 fn a_reader_never_sees_a_gap() {
@@ -74,4 +76,34 @@ fn nothing_that_is_appended_during_a_checkpoint_is_lost() {
         assert!(columns.at.iter().copied().eq((0..POINTS).map(at)), "target {target}");
         assert!(columns.column(Signal::Rss).iter().copied().eq((0..POINTS).map(|number| number as f64)), "{target}");
     }
+}
+
+#[test]
+fn a_stored_capture_has_its_content_whoever_removes_an_equal_one_at_the_same_time() {
+    const CAPTURES: u64 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..=CAPTURES {
+                let stored = store_capture(&store, number, b"the same");
+                let (_, size) = store.open_capture(&stored, "ann", "to look", at(0)).unwrap();
+                assert_eq!(size, Bytes(8));
+                store.remove_capture(stored.id).unwrap().unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        scope.spawn(|| {
+            let mut number = CAPTURES;
+            while !done.load(Ordering::Acquire) {
+                number += 1;
+                let stored = store_capture(&store, number, b"the same");
+                assert!(store.capture_path(&stored).is_some());
+                store.remove_capture(stored.id).unwrap().unwrap();
+                store.expire_captures(at(0), Duration::from_hours(1), Bytes(u64::MAX)).unwrap();
+            }
+        });
+    });
+    assert_eq!(store.captures_size(), Bytes(0));
 }
