@@ -16,11 +16,7 @@ mod tests;
 
 use std::time::Duration;
 
-<<<<<<< HEAD
-use leakscope_model::{Bytes, CaptureKind, Cost, Lacking, Means};
-=======
 use leakscope_model::{Bytes, CaptureKind, Lacking, Means};
->>>>>>> 905fe25 (daemon: JVMs give their classes, old objects and dumps by attach, Jolokia or Actuator)
 
 use self::attach::Attached;
 use self::channel::{Channel, Jolokia};
