@@ -203,8 +203,9 @@ fn check_captures(store: &Store, folder: &Path, acknowledged: &Acknowledged, con
             let removable = number % 5 == 3 && capture.state == CaptureState::Expired;
             assert!(capture.state == CaptureState::Stored || removable, "{context}: {capture:?}");
         }
+        // One that was cut off by a kill had no file to remove and stays failed.
         let removed = acknowledged.removed.contains(&number);
-        assert!(!removed || capture.state == CaptureState::Expired, "{context}: {capture:?}");
+        assert!(!removed || capture.state != CaptureState::Stored, "{context}: {capture:?}");
         if capture.state == CaptureState::Stored {
             let path = store.capture_path(capture).unwrap();
             assert_eq!(
