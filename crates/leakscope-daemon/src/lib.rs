@@ -15,6 +15,7 @@ mod fleet;
 mod http;
 mod keeper;
 mod proc;
+mod report;
 mod runtime;
 mod scrape;
 mod sync;

@@ -18,4 +18,4 @@ pub use sample::{Readings, Sample};
 pub use signal::{Signal, Unit};
 pub use target::{Runtime, Target};
 pub use units::{Bytes, BytesPerHour, BytesPerRequest, Interval, Timestamp};
-pub use verdict::{Fit, Growth, Kind, Reason, State, Verdict};
+pub use verdict::{Fit, Growth, Kind, Reason, Span, State, Verdict};

@@ -348,7 +348,8 @@ impl fmt::Display for Quantity {
 }
 
 /// A duration in its two largest units: `2 d 4 h`, `35 min`.
-struct Span(Duration);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use leakscope_model as model;
 
 use crate::{
-    Capture, CaptureCost, Finding, Fit, Frame, Incident, Interval, Location, PathStep, Suspect, Transition, Verdict,
-    rfc3339,
+    Capture, CaptureCost, Finding, Fit, Frame, Incident, Interval, Lacking, Location, PathStep, Suspect, Transition,
+    Verdict, rfc3339,
 };
 
 impl From<&model::Verdict> for Verdict {
@@ -118,6 +118,13 @@ impl From<model::Cost> for CaptureCost {
             memory_bytes: cost.memory.0,
             size_bytes: cost.size.0,
         }
+    }
+}
+
+impl From<&model::Lacking> for Lacking {
+    fn from(lacking: &model::Lacking) -> Self {
+        let model::Lacking { kind, reason, remedy } = lacking;
+        Self { kind: kind.name().into(), reason: reason.clone(), remedy: remedy.clone() }
     }
 }
 

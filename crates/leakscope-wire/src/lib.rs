@@ -8,6 +8,7 @@ mod heap;
 mod incident;
 mod problem;
 mod profile;
+mod report;
 mod series;
 mod status;
 mod time;
@@ -24,6 +25,7 @@ pub use profile::{
     Period, ProfileAnalysis, ProfileAnswers, ProfileCall, ProfileDiff, ProfileFunction, ProfileLine, ProfileNode,
     ProfileRoutine, ProfileTotals, SampleType,
 };
+pub use report::{Lacking, Load, Moment, Peer, Report};
 pub use series::{Samples, Series, SeriesSet};
 pub use status::{StateCounts, Status, StorageStatus};
 pub use time::rfc3339;

@@ -66,7 +66,8 @@ async fn a_job_that_needs_more_memory_than_it_may_have_ends_and_says_so() {
         let answer = analyser.run(&order(Bytes(megabytes << 20)), &files(&SNAPSHOTS), MINUTES).await;
         said.push(answer.unwrap_err().to_string());
     }
-    let needed = |megabytes: u64| format!("the analysis needed more than {megabytes} MB, which is all that it may take");
+    let needed =
+        |megabytes: u64| format!("the analysis needed more than {megabytes} MB, which is all that it may take");
     assert_eq!(said, [4, 8, 16, 32].map(needed));
     assert!(analyser.run(&order(PLENTY), &files(&SNAPSHOTS), MINUTES).await.is_ok(), "the next job runs");
 }

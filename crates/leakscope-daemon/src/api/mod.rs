@@ -9,6 +9,7 @@ mod openapi;
 mod ops;
 mod params;
 mod problem;
+mod report;
 mod series;
 mod sever;
 mod ui;
@@ -71,6 +72,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/samples", get(series::samples))
         .route("/api/v1/incidents", get(incidents::incidents))
         .route("/api/v1/incidents/{id}", get(incidents::incident))
+        .route("/api/v1/incidents/{id}/report", get(report::report))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/-/healthy", get(ops::healthy))

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{events, fleet, incidents, ops, series};
+use super::{events, fleet, incidents, ops, report, series};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +22,7 @@ use super::{events, fleet, incidents, ops, series};
         series::samples,
         incidents::incidents,
         incidents::incident,
+        report::report,
         events::events,
         document,
         ops::healthy,
