@@ -161,6 +161,7 @@ impl Daemon {
             started_at,
             false_alarms,
             access,
+            events: events.clone(),
         });
         let fleet =
             Fleet { config_file: settings.config_file, orders, evidence, events, chores: chores.clone(), telemetry, status };

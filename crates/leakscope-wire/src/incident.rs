@@ -85,6 +85,29 @@ pub struct Capture {
     pub note: String,
 }
 
+/// A page of captures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Captures {
+    /// Newest first.
+    pub captures: Vec<Capture>,
+    /// Pass as `cursor` for the next page; `null` on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Asks for evidence of one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureRequest {
+    /// Its id.
+    pub target: String,
+    /// What to take; the lightest that helps without it.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// Take it although the prediction says that there is no room.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// What a capture costs its target.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CaptureCost {

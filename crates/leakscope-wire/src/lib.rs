@@ -19,7 +19,9 @@ pub use heap::{
     Collection, DuplicateString, Finding, HeapAnalysis, HeapAnswers, HeapClass, HeapClassDetail, HeapClassGrowth,
     HeapDiff, HeapEdge, HeapHistogram, HeapNode, HeapObject, HeapRetainer, HeapTotals,
 };
-pub use incident::{Capture, CaptureCost, Frame, Incident, Incidents, Location, PathStep, Suspect, Transition};
+pub use incident::{
+    Capture, CaptureCost, CaptureRequest, Captures, Frame, Incident, Incidents, Location, PathStep, Suspect, Transition,
+};
 pub use problem::Problem;
 pub use profile::{
     Period, ProfileAnalysis, ProfileAnswers, ProfileCall, ProfileDiff, ProfileFunction, ProfileLine, ProfileNode,

@@ -39,6 +39,20 @@ impl Access {
         self.token.is_none() && self.users.is_empty()
     }
 
+    /// Who asks, as far as known, of a request that was let through.
+    pub(crate) fn who(&self, headers: &HeaderMap) -> String {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let pair = shown.and_then(|shown| shown.split_once(' ')).filter(|_| !self.open());
+        match pair {
+            Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => {
+                let decoded = unbase64(pair.trim()).unwrap_or_default();
+                decoded.split(':').next().unwrap_or_default().to_owned()
+            }
+            Some(_) => "the holder of the token".to_owned(),
+            None => "somebody who may ask without a token".to_owned(),
+        }
+    }
+
     fn admits(&self, headers: &HeaderMap) -> bool {
         let Some(shown) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
             return false;
@@ -175,6 +189,8 @@ mod tests {
             assert_eq!(access.admits(&headers(&[("authorization", shown)])), admitted, "again: {shown}");
         }
         assert!(!access.admits(&HeaderMap::new()));
+        assert_eq!(access.who(&headers(&[("authorization", "Basic YWRhOnNlY3JldA==")])), "ada");
+        assert_eq!(access.who(&headers(&[("authorization", "Bearer t0ken")])), "the holder of the token");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The API: one handler per route, and nothing decided here. What the page shows is what the API returns.
 
 mod access;
+mod captures;
 mod events;
 mod fleet;
 mod incidents;
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::{get, post};
-use leakscope_engine::Engine;
+use leakscope_engine::{Engine, Event};
 use leakscope_model::Timestamp;
 use leakscope_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -58,6 +59,8 @@ pub(crate) struct ApiState {
     /// `detection.false_alarms_per_1000_service_days` as it was at the start.
     pub(crate) false_alarms: f64,
     pub(crate) access: Access,
+    /// What a person asks for goes to the loop.
+    pub(crate) events: std::sync::mpsc::Sender<Vec<Event>>,
 }
 
 /// All routes.
@@ -73,6 +76,10 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/incidents", get(incidents::incidents))
         .route("/api/v1/incidents/{id}", get(incidents::incident))
         .route("/api/v1/incidents/{id}/report", get(report::report))
+        .route("/api/v1/incidents/{id}/acknowledge", post(captures::acknowledge))
+        .route("/api/v1/captures", get(captures::captures).post(captures::ask))
+        .route("/api/v1/captures/{id}", get(captures::capture).delete(captures::cancel))
+        .route("/api/v1/captures/{id}/file", get(captures::file))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/-/healthy", get(ops::healthy))

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{events, fleet, incidents, ops, report, series};
+use super::{captures, events, fleet, incidents, ops, report, series};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +23,12 @@ use super::{events, fleet, incidents, ops, report, series};
         incidents::incidents,
         incidents::incident,
         report::report,
+        captures::acknowledge,
+        captures::captures,
+        captures::ask,
+        captures::capture,
+        captures::cancel,
+        captures::file,
         events::events,
         document,
         ops::healthy,
