@@ -1,40 +1,17 @@
-//! When evidence may be taken, of whom and of which kind.
+//! When evidence may be taken, of whom and of which kind: the policy, what it knows of costs, and what is under way.
 
-use std::collections::BTreeMap;
+mod admit;
+mod book;
+mod cost;
+mod desk;
+mod ladder;
+mod plan;
+mod policy;
 
-use leakscope_model::{Capture, CaptureId};
-
-/// When evidence may be taken.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CapturePolicy {
-    /// Whether light evidence is taken.
-    pub light: bool,
-    /// Whether evidence is taken that stops a process for seconds or multiplies its memory.
-    pub heavy: bool,
-}
-
-impl Default for CapturePolicy {
-    fn default() -> Self {
-        Self { light: true, heavy: false }
-    }
-}
-
-/// Every attempt to take evidence.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CaptureDesk {
-    captures: BTreeMap<CaptureId, Capture>,
-}
-
-impl CaptureDesk {
-    pub(crate) fn restore(captures: Vec<Capture>) -> Self {
-        Self { captures: captures.into_iter().map(|capture| (capture.id, capture)).collect() }
-    }
-
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Capture> {
-        self.captures.values()
-    }
-
-    pub(crate) fn get(&self, id: CaptureId) -> Option<&Capture> {
-        self.captures.get(&id)
-    }
-}
+pub(crate) use admit::{Asking, Budget, Question, Refusal, admit};
+pub(crate) use book::{CaptureBook, Draft, same_process};
+pub(crate) use cost::{CostModel, DIED, Measure};
+pub(crate) use desk::{Ask, CaptureDesk, Comparison, Round, Stage};
+pub(crate) use ladder::{heavy, light, next_of};
+pub(crate) use plan::{Pace, REAL_GAP_MIN, Situation, Step, step};
+pub use policy::CapturePolicy;
