@@ -4,18 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use leakscope_detect::{Detector, Tuning};
-use leakscope_model::{Capture, CaptureId, Incident, IncidentId, Readings, State, Target, TargetId, Timestamp};
+use leakscope_model::{
+    Capture, CaptureId, CaptureKind, Cost, Incident, IncidentId, Readings, State, Survey, Target, TargetId, Timestamp,
+};
+
+mod evidence;
+mod explain;
+mod parts;
 
 use crate::alert::{AlertPolicy, Alerts};
 use crate::capture::{CaptureDesk, CapturePolicy};
 use crate::effect::Effect;
-use crate::event::{Command, Event, Part, Scrape, ScrapeFailure};
+use crate::event::{Command, Event, Scrape, ScrapeFailure};
 use crate::fleet;
 use crate::incident::IncidentBook;
 use crate::restore::Restored;
 use crate::schedule::Schedule;
 use crate::service::{ServiceKey, ServiceView};
-use crate::watch::{Watch, scaled};
+use crate::watch::Watch;
 
 /// How the engine decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,14 +50,10 @@ impl Default for EngineConfig {
     }
 }
 
-/// A part of a page that did not show for this many intervals of its page is gone.
-const PART_GONE_AFTER: u32 = 20;
 /// How long a target's detector waits for it to be listed again.
 const DEPARTED_FOR: Duration = Duration::from_hours(1);
-/// How often alarms that are withheld are looked at again, on the detector's clock.
+/// How often alarms that are withheld and incidents that recovered are looked at again, on the detector's clock.
 const REVIEW_EVERY: Duration = Duration::from_mins(1);
-/// Further processes or containers on one page. More are left out and the page's target says so.
-const PARTS_MAX: usize = 5_000;
 
 /// Every decision of leakscope.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +63,7 @@ pub struct Engine {
     watches: BTreeMap<TargetId, Watch>,
     services: BTreeMap<ServiceKey, BTreeSet<TargetId>>,
     incidents: IncidentBook,
-    captures: CaptureDesk,
+    desk: CaptureDesk,
     alerts: Alerts,
     /// Detectors of an earlier run, until their targets are seen again.
     restored: BTreeMap<TargetId, Detector>,
@@ -70,6 +72,8 @@ pub struct Engine {
     /// Targets whose detectors alarm.
     alarming: BTreeSet<TargetId>,
     reviewed_at: Option<Timestamp>,
+    /// When recovered incidents were last looked at.
+    aged_at: Option<Timestamp>,
     revision: u64,
     checkpointed_at: Option<Timestamp>,
 }
@@ -81,7 +85,7 @@ impl Engine {
             config,
             alerts: Alerts::restore(&restored.incidents),
             incidents: IncidentBook::restore(restored.incidents),
-            captures: CaptureDesk::restore(restored.captures),
+            desk: CaptureDesk::restore(restored.captures),
             restored: restored.detectors,
             ..Self::default()
         }
@@ -89,18 +93,18 @@ impl Engine {
 
     /// Takes one event and appends what is to be done. `now` never decides by itself: the same calls give the same effects.
     pub fn handle(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
+        self.record_cut_off(now, effects);
         match event {
             Event::TargetsSeen(targets) => self.targets_seen(now, targets, effects),
             Event::Scraped(scrape) => self.scraped(now, &scrape, effects),
             Event::ScrapeFailed(failure) => self.scrape_failed(now, failure),
-            Event::Surveyed(_)
-            | Event::SurveyFailed { .. }
-            | Event::Captured(_)
-            | Event::CaptureFailed(_)
-            | Event::Analysed(_)
-            | Event::AnalysisFailed { .. }
-            | Event::Asked(Command::Capture { .. } | Command::CancelCapture(_) | Command::Acknowledge { .. }) => {}
-            Event::Asked(Command::Checkpoint) => self.checkpoint(now, effects),
+            Event::Surveyed(survey) => self.surveyed(now, *survey, effects),
+            Event::SurveyFailed { target, reason } => self.survey_failed(now, target, &reason, effects),
+            Event::Captured(captured) => self.captured(now, *captured, effects),
+            Event::CaptureFailed(failure) => self.capture_failed(now, *failure, effects),
+            Event::Analysed(analysis) => self.analysed(now, *analysis, effects),
+            Event::AnalysisFailed { analysis, .. } => self.analysis_failed(now, analysis, effects),
+            Event::Asked(command) => self.asked(now, command, effects),
             Event::Tick => self.tick(now, effects),
         }
     }
@@ -110,9 +114,9 @@ impl Engine {
         self.config
     }
 
-    /// When the next scrape is due.
+    /// When the next scrape or capture is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.schedule.next_due()
+        self.schedule.next_due().into_iter().chain(self.desk.next_due()).min()
     }
 
     /// Every target by id.
@@ -147,12 +151,22 @@ impl Engine {
 
     /// Every attempt to take evidence, oldest first.
     pub fn captures(&self) -> impl DoubleEndedIterator<Item = &Capture> {
-        self.captures.iter()
+        self.desk.book.iter()
     }
 
     /// One attempt.
     pub fn capture(&self, id: CaptureId) -> Option<&Capture> {
-        self.captures.get(id)
+        self.desk.book.get(id)
+    }
+
+    /// What a target gave and what room it had when it was looked at last.
+    pub fn survey(&self, target: TargetId) -> Option<&Survey> {
+        self.desk.survey(target)
+    }
+
+    /// What a capture of a target would cost; `None` of a target that was not looked at yet.
+    pub fn predict(&self, target: TargetId, kind: CaptureKind) -> Option<Cost> {
+        self.desk.survey(target).map(|survey| self.desk.predict(survey, kind))
     }
 
     /// Counts up with every change that a person could see; compare with [`ServiceView::revision`].
@@ -221,6 +235,7 @@ impl Engine {
             self.alarming.insert(id);
             self.state_changed(now, id, effects);
         }
+        self.suspicion_changed(now, id);
     }
 
     /// The highest level at which a replica of the service, of any version, lives without leaking.
@@ -234,12 +249,15 @@ impl Engine {
     fn forget(&mut self, now: Timestamp, id: TargetId, effects: &mut Vec<Effect>) -> Option<Watch> {
         let watch = self.watches.remove(&id)?;
         self.alarming.remove(&id);
+        self.evidence_lost(now, id, effects);
         self.revision += 1;
         let key = ServiceKey::of(&watch);
         if let Some(ids) = self.services.get_mut(&key) {
             ids.remove(&id);
             if ids.is_empty() {
                 self.services.remove(&key);
+                self.desk.baselined.remove(&key);
+                self.desk.looked_at.remove(&key.name);
             }
         }
         self.settle(now, &key.name, "the leaking replica is gone", effects);
@@ -291,30 +309,6 @@ impl Engine {
         self.services.retain(|_, ids| !ids.is_empty());
     }
 
-    fn scraped_parts(&mut self, now: Timestamp, scrape: &Scrape, effects: &mut Vec<Effect>) {
-        let Some(page) = self.watches.get_mut(&scrape.target) else { return };
-        if scrape.parts.len() > PARTS_MAX {
-            page.health.last_error =
-                Some(format!("expected at most {PARTS_MAX} containers on one page, found {}", scrape.parts.len()));
-        }
-        let page = page.target.clone();
-        for part in scrape.parts.iter().take(PARTS_MAX) {
-            let target = target_of_part(&page, part);
-            let id = target.id;
-            if !self.watches.contains_key(&id) {
-                self.begin(now, target, true, effects);
-            }
-            let Some(watch) = self.watches.get_mut(&id) else { continue };
-            watch.revision = self.revision;
-            let news = Scrape { target: id, duration: scrape.duration, readings: part.readings, ..Scrape::default() };
-            let changed = watch.scraped(now, &news);
-            effects.push(Effect::Append { target: id, at: now, readings: part.readings });
-            if changed {
-                self.detector_changed(now, id, effects);
-            }
-        }
-    }
-
     fn scrape_failed(&mut self, now: Timestamp, failure: ScrapeFailure) {
         self.revision += 1;
         if let Some(watch) = self.watches.get_mut(&failure.target) {
@@ -331,6 +325,7 @@ impl Engine {
             self.alarming.remove(&id);
             self.state_changed(now, id, effects);
         }
+        self.suspicion_changed(now, id);
     }
 
     /// Lets those alarms stand that are surprising enough among so many targets. One that stands stands until its growth is over.
@@ -364,7 +359,11 @@ impl Engine {
         if watch.state() == State::Leaking {
             let verdict = watch.verdict();
             let changed = self.incidents.leaks(now, &service, id, &watch.target.instance, &verdict);
-            self.record(now, changed, effects);
+            self.record(now, changed.clone(), effects);
+            if let Some(incident) = changed {
+                self.adopt(now, &incident, effects);
+                self.desk.wake(&service, now);
+            }
         } else {
             let cause = match watch.state() {
                 State::TooEarly => "the leaking process was replaced",
@@ -406,30 +405,38 @@ impl Engine {
             watch.awaiting_until = Some(deadline.plus(watch.target.timeout));
             effects.push(Effect::Scrape { target: id, deadline });
         }
-        let scale = self.config.time_scale;
-        let due = self.reviewed_at.is_none_or(|at| scaled(now, scale).since(scaled(at, scale)) >= REVIEW_EVERY);
+        let due = self.reviewed_at.is_none_or(|at| self.pace().passed(at, now) >= REVIEW_EVERY);
         if due && self.alarming.iter().any(|id| self.is_withheld(*id)) {
             self.review(now, effects);
         }
+        self.evidence_tick(now, effects);
+        self.age(now, effects);
         let since = *self.checkpointed_at.get_or_insert(now);
         if now.since(since) >= self.config.checkpoint_interval {
             self.checkpoint(now, effects);
             self.forget_lost_parts(now, effects);
             self.departed.retain(|_, (since, _)| now.since(*since) < DEPARTED_FOR);
-            let closed = self.incidents.close_old(now, |from, to| scaled(to, scale).since(scaled(from, scale)));
-            self.record(now, closed, effects);
         }
         self.alerts.tick(now, &self.incidents, &self.config.alert, effects);
     }
 
-    fn forget_lost_parts(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let lost = |watch: &Watch| {
-            let last = watch.health.last_scrape_at.unwrap_or(now);
-            watch.part && now.since(last) > watch.target.interval * PART_GONE_AFTER
-        };
-        let gone: Vec<TargetId> = self.watches.iter().filter(|(_, watch)| lost(watch)).map(|(id, _)| *id).collect();
-        for id in gone {
-            self.forget(now, id, effects);
+    /// Takes recovered incidents to their end.
+    fn age(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let pace = self.pace();
+        let aged_at = *self.aged_at.get_or_insert(now);
+        if pace.passed(aged_at, now) >= REVIEW_EVERY {
+            self.aged_at = Some(now);
+            let changed = self.incidents.age(now, |from, to| pace.passed(from, to));
+            self.record(now, changed, effects);
+        }
+    }
+
+    fn asked(&mut self, now: Timestamp, command: Command, effects: &mut Vec<Effect>) {
+        match command {
+            Command::Checkpoint => self.checkpoint(now, effects),
+            Command::Capture { target, kind, force } => self.ask_for_capture(now, target, kind, force),
+            Command::CancelCapture(capture) => self.cancel_capture(capture, effects),
+            Command::Acknowledge { incident, by } => self.acknowledge(now, incident, &by, effects),
         }
     }
 
@@ -445,22 +452,6 @@ impl Engine {
 
 fn same_service(known: &Target, seen: &Target) -> bool {
     known.service == seen.service && (seen.version.is_none() || known.version == seen.version)
-}
-
-/// A part becomes a target of its own: it keeps its page's job and instance, and takes its service from its labels.
-fn target_of_part(page: &Target, part: &Part) -> Target {
-    let label = |names: &[&str]| names.iter().find_map(|name| part.labels.get(*name)).cloned();
-    Target {
-        id: TargetId::of(&page.job, &page.instance, &part.name),
-        job: page.job.clone(),
-        instance: page.instance.clone(),
-        service: label(&["service", "container", "groupname"]).unwrap_or_else(|| part.name.clone()),
-        version: label(&["version", "image"]),
-        labels: part.labels.clone(),
-        runtime: leakscope_model::Runtime::Unknown,
-        interval: page.interval,
-        timeout: page.timeout,
-    }
 }
 
 impl Engine {

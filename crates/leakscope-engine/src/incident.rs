@@ -1,11 +1,15 @@
-//! Incidents: opened when a replica of a service leaks, recovered when none does any more, closed when it stays so.
+//! Incidents: opened when a replica of a service leaks, recovered when none does any more, verified and closed when it stays so.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leakscope_model::{Incident, IncidentId, IncidentState, TargetId, Timestamp, Transition, Verdict};
 
-/// A recovered incident closes after this time without a relapse.
+use crate::suspects;
+
+/// That a recovered incident is over is verified after this time without a relapse, on the detector's clock.
+const VERIFY_AFTER: Duration = Duration::from_hours(6);
+/// A recovered incident closes after this time without a relapse, on the detector's clock.
 const CLOSE_AFTER: Duration = Duration::from_hours(24);
 /// Incidents kept in memory; the oldest closed ones are left to the store.
 const KEPT: usize = 10_000;
@@ -41,6 +45,18 @@ impl IncidentBook {
         self.living.get(service).copied()
     }
 
+    /// The service's incident, where it goes on.
+    pub(crate) fn open(&self, service: &str) -> Option<&Incident> {
+        self.living(service).and_then(|id| self.get(id)).filter(|incident| incident.state.is_open())
+    }
+
+    /// Changes an incident, and returns it as it is then.
+    pub(crate) fn update(&mut self, id: IncidentId, change: impl FnOnce(&mut Incident)) -> Option<Incident> {
+        let incident = self.incidents.get_mut(&id)?;
+        change(incident);
+        Some(incident.clone())
+    }
+
     /// A replica leaks: opens an incident, reopens one, or adds the replica to it. Returns what changed.
     pub(crate) fn leaks(
         &mut self,
@@ -50,7 +66,7 @@ impl IncidentBook {
         instance: &str,
         verdict: &Verdict,
     ) -> Option<Incident> {
-        let id = self.living(service).unwrap_or_else(|| self.open(now, service, verdict));
+        let id = self.living(service).unwrap_or_else(|| self.begin(now, service, verdict));
         let incident = self.incidents.get_mut(&id)?;
         let known = incident.targets.binary_search(&target).err();
         if let Some(place) = known {
@@ -61,18 +77,21 @@ impl IncidentBook {
             return None;
         }
         incident.score = incident.score.max(verdict.score);
-        incident.state = IncidentState::Open;
-        incident.kind = verdict.kind;
+        // Another replica of a service that is known to leak takes nothing back of what is known.
+        if reopened || incident.transitions.is_empty() {
+            incident.state = IncidentState::Open;
+            incident.kind = verdict.kind;
+        }
         let reason = verdict.reasons.first().map(ToString::to_string).unwrap_or_default();
         incident.transitions.push(Transition {
             at: now,
-            to: IncidentState::Open,
+            to: incident.state,
             cause: format!("`{instance}` leaks: {reason}"),
         });
         Some(incident.clone())
     }
 
-    fn open(&mut self, now: Timestamp, service: &str, verdict: &Verdict) -> IncidentId {
+    fn begin(&mut self, now: Timestamp, service: &str, verdict: &Verdict) -> IncidentId {
         let id = IncidentId(self.incidents.last_key_value().map_or(0, |(id, _)| id.0) + 1);
         self.living.insert(service.into(), id);
         let incident = Incident {
@@ -109,29 +128,40 @@ impl IncidentBook {
         Some(incident.clone())
     }
 
-    /// Closes what has been recovered for a day. `elapsed` measures on the detector's clock.
-    pub(crate) fn close_old(
-        &mut self,
-        now: Timestamp,
-        elapsed: impl Fn(Timestamp, Timestamp) -> Duration,
-    ) -> Vec<Incident> {
-        let mut closed = Vec::new();
+    /// Verifies what has been recovered for six hours, and closes what has been for a day. `elapsed` measures on the detector's clock.
+    pub(crate) fn age(&mut self, now: Timestamp, elapsed: impl Fn(Timestamp, Timestamp) -> Duration) -> Vec<Incident> {
+        let mut changed = Vec::new();
         let incidents = &mut self.incidents;
         self.living.retain(|_, id| {
             let Some(incident) = incidents.get_mut(id) else { return false };
-            let recovered_at = incident.transitions.last().map_or(incident.opened_at, |last| last.at);
-            if incident.state != IncidentState::Recovered || elapsed(recovered_at, now) < CLOSE_AFTER {
-                return true;
-            }
-            incident.state = IncidentState::Closed;
-            incident.transitions.push(Transition {
-                at: now,
-                to: IncidentState::Closed,
-                cause: "no replica leaked for a day".into(),
-            });
-            closed.push(incident.clone());
-            false
+            let (to, cause) = match (incident.state, elapsed(recovered_at(incident), now)) {
+                (IncidentState::Recovered | IncidentState::Verified, quiet) if quiet >= CLOSE_AFTER => {
+                    (IncidentState::Closed, "no replica leaked for a day")
+                }
+                (IncidentState::Recovered, quiet) if quiet >= VERIFY_AFTER => {
+                    (IncidentState::Verified, "no replica leaked for six hours")
+                }
+                _ => return true,
+            };
+            incident.state = to;
+            incident.transitions.push(Transition { at: now, to, cause: cause.into() });
+            changed.push(incident.clone());
+            to != IncidentState::Closed
         });
-        closed
+        changed
     }
+}
+
+/// When it recovered last.
+fn recovered_at(incident: &Incident) -> Timestamp {
+    let last = incident.transitions.iter().rev().find(|transition| transition.to == IncidentState::Recovered);
+    last.map_or(incident.opened_at, |transition| transition.at)
+}
+
+/// Whether there is nothing more to learn: a site is named, and was confirmed since the service leaks.
+pub(crate) fn is_settled(incident: &Incident) -> bool {
+    let first = incident.suspects.first();
+    let explained = incident.transitions.iter().rev().take_while(|transition| transition.to.is_open());
+    explained.into_iter().any(|transition| transition.to == IncidentState::Explained)
+        && first.is_some_and(|first| suspects::explains(first) && first.confirmations >= suspects::CONFIRMED)
 }

@@ -10,6 +10,7 @@ mod incident;
 mod restore;
 mod schedule;
 mod service;
+mod suspects;
 mod watch;
 
 pub use alert::AlertPolicy;

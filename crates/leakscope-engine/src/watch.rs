@@ -43,8 +43,33 @@ pub struct Watch {
     pub(crate) revision: u64,
     /// Among how many targets its alarm does not stand yet; 0 when it stands, or when there is none.
     pub(crate) withheld_among: usize,
+    traffic: Traffic,
     detector: Detector,
     time_scale: f64,
+}
+
+/// How many requests a second a target serves.
+#[derive(Clone, Copy, Debug, Default)]
+struct Traffic {
+    counted: Option<(Timestamp, f64)>,
+    per_second: Option<f64>,
+}
+
+/// What the newest scrape counts in the mean of the traffic.
+const TRAFFIC_WEIGHT: f64 = 0.3;
+
+impl Traffic {
+    /// Takes a counter's value. A counter that went back began anew.
+    fn counted(&mut self, now: Timestamp, requests: Option<f64>) {
+        let before = std::mem::replace(&mut self.counted, requests.map(|requests| (now, requests)));
+        let (Some((from, less)), Some(more)) = (before, requests) else { return };
+        let seconds = now.since(from).as_secs_f64();
+        if more >= less && seconds > 0.0 {
+            let fresh = (more - less) / seconds;
+            let known = self.per_second.unwrap_or(fresh);
+            self.per_second = Some(known + TRAFFIC_WEIGHT * (fresh - known));
+        }
+    }
 }
 
 /// What a score cannot pass while its alarm is withheld.
@@ -63,6 +88,7 @@ impl Watch {
             awaiting_until: None,
             revision: 0,
             withheld_among: 0,
+            traffic: Traffic::default(),
             detector,
             time_scale,
         }
@@ -99,11 +125,17 @@ impl Watch {
     /// Feeds the detector; `true` when its state changed. An alarm is withheld until the fleet lets it stand.
     pub(crate) fn observe(&mut self, now: Timestamp, readings: &Readings) -> bool {
         self.last = *readings;
+        self.traffic.counted(now, readings.get(Signal::Requests));
         let changed = self.detector.observe(scaled(now, self.time_scale), readings);
         if changed {
             self.withheld_among = usize::from(self.alarms());
         }
         changed
+    }
+
+    /// Requests a second over the last scrapes, where a counter of them is shown.
+    pub(crate) fn requests_per_second(&self) -> Option<f64> {
+        self.traffic.per_second
     }
 
     /// Whether its detector alarms, whatever the fleet says.

@@ -7,6 +7,7 @@
 //! processes for thousands of years, the program `null` (`cargo xtask score --null`) judges them.
 
 pub mod demo;
+pub mod evidence;
 pub mod fleet;
 pub mod inject;
 pub mod labelled;

@@ -3,13 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leakscope_engine::{Command, Effect, Engine, EngineConfig, Event, Part, Restored, Scrape, ScrapeFailure};
-use leakscope_model::{Incident, IncidentId, Readings, State, Target, TargetId, Timestamp};
+use leakscope_engine::{
+    CaptureFailure, CaptureOrder, Command, Effect, Engine, EngineConfig, Event, Part, Restored, Scrape, ScrapeFailure,
+};
+use leakscope_model::{Capture, CaptureId, Cost, Incident, IncidentId, Readings, State, Target, TargetId, Timestamp};
 
+use crate::evidence::{self, Evidence, Hindrances, Outcome};
 use crate::fleet::{Faults, Member};
 use crate::rng::Rng;
 use crate::scenario::BEGIN;
 use crate::service::{Model, Service};
+
+/// How long a look at what a target gives takes.
+const SURVEY: Duration = Duration::from_millis(20);
+/// How long a comparison takes.
+const ANALYSIS: Duration = Duration::from_millis(300);
 
 /// A service at its address.
 #[derive(Debug)]
@@ -17,7 +25,10 @@ struct Running {
     service: Service,
     parts: Vec<(String, Service)>,
     faults: Faults,
+    hindrances: Hindrances,
     rng: Rng,
+    /// Chance of its evidence, apart from that of its scrapes.
+    luck: Rng,
 }
 
 /// A world of services with one engine that watches them.
@@ -32,6 +43,7 @@ pub struct World {
     answers: BTreeMap<(Timestamp, u64), Event>,
     n_sent: u64,
     digest: u64,
+    evidence: Evidence,
     kept: Kept,
 }
 
@@ -39,6 +51,7 @@ pub struct World {
 #[derive(Debug, Default)]
 struct Kept {
     incidents: BTreeMap<IncidentId, Incident>,
+    captures: BTreeMap<CaptureId, Capture>,
     checkpoints: BTreeMap<TargetId, (Timestamp, Vec<u8>)>,
     /// Samples since each target's checkpoint.
     samples: BTreeMap<TargetId, Vec<(Timestamp, Readings)>>,
@@ -57,6 +70,7 @@ impl World {
             answers: BTreeMap::new(),
             n_sent: 0,
             digest: 0xcbf2_9ce4_8422_2325,
+            evidence: Evidence::default(),
             kept: Kept::default(),
         }
     }
@@ -74,6 +88,8 @@ impl World {
                     .map(|(name, model)| (name.clone(), Service::new(model.clone(), rng.bits(), now)))
                     .collect(),
                 faults: member.faults,
+                hindrances: Hindrances::default(),
+                luck: Rng::new(member.seed ^ 0x5eed),
                 rng,
             };
             self.running.entry(member.target.id).or_insert(running);
@@ -93,6 +109,23 @@ impl World {
         if let Some(running) = self.running.get_mut(&target) {
             running.faults = faults;
         }
+    }
+
+    /// What goes wrong with the evidence of a target from now on.
+    pub fn hinder(&mut self, target: TargetId, hindrances: Hindrances) {
+        if let Some(running) = self.running.get_mut(&target) {
+            running.hindrances = hindrances;
+        }
+    }
+
+    /// A person asks for something.
+    pub fn ask(&mut self, command: Command) {
+        self.handle(Event::Asked(command));
+    }
+
+    /// Times a target ran out of memory.
+    pub fn n_killed(&self, target: TargetId) -> u32 {
+        self.running.get(&target).map_or(0, |running| running.service.n_killed)
     }
 
     /// Discovery shows these targets and no others.
@@ -120,7 +153,8 @@ impl World {
         if in_order {
             self.handle(Event::Asked(Command::Checkpoint));
         }
-        let mut restored = Restored::new(self.kept.incidents.values().cloned().collect());
+        let mut restored = Restored::new(self.kept.incidents.values().cloned().collect())
+            .with_captures(self.kept.captures.values().cloned().collect());
         for (target, (_, state)) in &self.kept.checkpoints {
             // A checkpoint that this build wrote is one that it can read; another is a target that starts anew.
             let _ = restored.add_detector(*target, state);
@@ -165,6 +199,11 @@ impl World {
         self.kept.incidents.values()
     }
 
+    /// Attempts to capture as they were last made durable.
+    pub fn captures(&self) -> impl Iterator<Item = &Capture> {
+        self.kept.captures.values()
+    }
+
     /// Every target's instance and state.
     pub fn states(&self) -> BTreeMap<&str, State> {
         self.engine.watches().map(|(_, watch)| (watch.target.instance.as_str(), watch.state())).collect()
@@ -181,13 +220,17 @@ impl World {
                     self.kept.n_samples += 1;
                     self.kept.samples.entry(target).or_default().push((at, readings));
                 }
-                Effect::Remember(_)
-                | Effect::Survey { .. }
-                | Effect::RecordCapture(_)
-                | Effect::Capture(_)
-                | Effect::CancelCapture(_)
-                | Effect::Analyse(_)
-                | Effect::Notify(_) => {}
+                Effect::Remember(_) | Effect::Notify(_) => {}
+                Effect::Survey { target, deadline } => self.survey(target, deadline),
+                Effect::RecordCapture(capture) => {
+                    self.kept.captures.insert(capture.id, *capture);
+                }
+                Effect::Capture(order) => self.capture(&order),
+                Effect::CancelCapture(capture) => self.cancel(capture),
+                Effect::Analyse(order) => {
+                    let analysis = self.evidence.analyse(&order);
+                    self.answer(self.now.plus(ANALYSIS), Event::Analysed(Box::new(analysis)));
+                }
                 Effect::Record(incident) => {
                     self.kept.incidents.insert(incident.id, *incident);
                 }
@@ -233,6 +276,53 @@ impl World {
             ..Scrape::default()
         };
         self.answer(now.plus(latency), Event::Scraped(Box::new(scrape)));
+    }
+
+    fn survey(&mut self, target: TargetId, deadline: Timestamp) {
+        let known = self.seen.iter().find(|seen| seen.id == target).map(|seen| seen.runtime);
+        let (Some(running), Some(runtime)) = (self.running.get_mut(&target), known) else {
+            self.answer(deadline, Event::SurveyFailed { target, reason: "nobody is there".into() });
+            return;
+        };
+        if running.luck.unit() < running.hindrances.unseen {
+            self.answer(deadline, Event::SurveyFailed { target, reason: "permission denied".into() });
+            return;
+        }
+        let survey = evidence::survey(target, runtime, running.service.inside());
+        self.answer(self.now.plus(SURVEY), Event::Surveyed(Box::new(survey)));
+    }
+
+    fn capture(&mut self, order: &CaptureOrder) {
+        let Some(running) = self.running.get_mut(&order.target) else { return };
+        let (inside, hindrances) = (running.service.inside(), running.hindrances);
+        let (after, outcome) = self.evidence.take(self.now, order, inside, hindrances, &mut running.luck);
+        let at = self.now.plus(after);
+        match outcome {
+            Outcome::Taken(captured) => self.answer(at, Event::Captured(Box::new(captured))),
+            Outcome::Failed(failure) => {
+                if failure.target_died {
+                    running.service.kill(self.now);
+                }
+                self.answer(at, Event::CaptureFailed(Box::new(failure)));
+            }
+            Outcome::Lost => {}
+        }
+    }
+
+    /// What was stopped answers that it was, unless it is done already.
+    fn cancel(&mut self, capture: CaptureId) {
+        let of_it = |event: &Event| match event {
+            Event::Captured(captured) => captured.capture == capture,
+            Event::CaptureFailed(failure) => failure.capture == capture,
+            _ => false,
+        };
+        let before = self.answers.len();
+        self.answers.retain(|_, event| !of_it(event));
+        if self.answers.len() < before {
+            let cost = Cost::default();
+            let failure = CaptureFailure { capture, reason: "stopped".into(), target_died: false, stopped: true, cost };
+            self.answer(self.now, Event::CaptureFailed(Box::new(failure)));
+        }
     }
 
     fn answer(&mut self, at: Timestamp, event: Event) {

@@ -165,6 +165,18 @@ pub struct Service {
     pub n_killed: u32,
 }
 
+/// What a look into a process shows, as of its last scrape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inside {
+    pub(crate) started_at: Timestamp,
+    pub(crate) resident: f64,
+    /// Live heap.
+    pub(crate) heap: f64,
+    /// Bytes that a leak holds.
+    pub(crate) leaked: f64,
+    pub(crate) limit: Option<f64>,
+}
+
 /// What belongs to one process.
 #[derive(Clone, Debug)]
 struct Life {
@@ -179,6 +191,8 @@ struct Life {
     next_full: Timestamp,
     resident_max: f64,
     unused: f64,
+    /// Resident set and live heap as last shown.
+    shown: (f64, f64),
 }
 
 impl Life {
@@ -195,6 +209,7 @@ impl Life {
             next_full: at,
             resident_max: 0.0,
             unused: 0.0,
+            shown: (0.0, 0.0),
         }
     }
 }
@@ -220,7 +235,21 @@ impl Service {
             self.begin(at);
             return self.readings(at);
         }
+        self.life.shown = (resident, live);
         self.show(heap, resident)
+    }
+
+    /// What a look into the process shows.
+    pub(crate) fn inside(&self) -> Inside {
+        let (resident, heap) = self.life.shown;
+        let Life { began, leaked, .. } = self.life;
+        Inside { started_at: began, resident, heap, leaked, limit: self.model.limit }
+    }
+
+    /// The process is killed, and another one starts.
+    pub(crate) fn kill(&mut self, at: Timestamp) {
+        self.n_killed += 1;
+        self.begin(at);
     }
 
     fn restart_if_due(&mut self, at: Timestamp) {

@@ -127,11 +127,17 @@ impl fmt::Display for Refusal {
                 write!(f, "budget of the day used: {taken} heavy captures of the target were taken")
             }
             Self::Cools { left } => {
-                write!(f, "too soon: it was taken or went wrong of late, {} min are to pass yet", left.as_secs() / 60 + 1)
+                write!(
+                    f,
+                    "too soon: it was taken or went wrong of late, {} min are to pass yet",
+                    left.as_secs() / 60 + 1
+                )
             }
             Self::HeavyUnderWay => f.write_str("another heavy capture is under way: there is one at a time"),
             Self::Unseen(reason) => write!(f, "the target cannot be looked at: {reason}"),
-            Self::Lacking { reason, remedy } => write!(f, "the target does not give it: {reason}; to enable it, {remedy}"),
+            Self::Lacking { reason, remedy } => {
+                write!(f, "the target does not give it: {reason}; to enable it, {remedy}")
+            }
         }
     }
 }

@@ -82,7 +82,13 @@ impl CaptureBook {
     }
 
     /// Writes an attempt down.
-    pub(crate) fn begin(&mut self, now: Timestamp, target: &Target, started_at: Option<Timestamp>, draft: Draft) -> Capture {
+    pub(crate) fn begin(
+        &mut self,
+        now: Timestamp,
+        target: &Target,
+        started_at: Option<Timestamp>,
+        draft: Draft,
+    ) -> Capture {
         let capture = Capture {
             id: CaptureId(self.last + 1),
             target: target.id,

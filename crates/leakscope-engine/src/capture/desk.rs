@@ -156,7 +156,7 @@ impl CaptureDesk {
 
     /// Rounds whose answer is lost.
     pub(crate) fn overdue(&self, now: Timestamp) -> Vec<(TargetId, Stage)> {
-        self.rounds.values().filter(|round| now > round.until).map(|round| (round.target, round.stage)).collect()
+        self.rounds.values().filter(|round| now >= round.until).map(|round| (round.target, round.stage)).collect()
     }
 
     pub(crate) fn survey(&self, target: TargetId) -> Option<&Survey> {
@@ -207,7 +207,7 @@ impl CaptureDesk {
 
     /// Gives up comparisons whose answer is lost.
     pub(crate) fn lose_comparisons(&mut self, now: Timestamp) {
-        self.comparing.retain(|_, comparison| now <= comparison.until);
+        self.comparing.retain(|_, comparison| now < comparison.until);
     }
 }
 

@@ -126,12 +126,22 @@ mod tests {
             ("half of the way", 4, Situation { left: minutes(30), ..once }, Step::At(at(5))),
             ("half of the way", 15, Situation { left: minutes(15), ..once }, Step::Now(Phase::Middle)),
             ("before the limit", 1, Situation { left: minutes(9), ..once }, Step::Now(Phase::Late)),
-            ("with time to do it", 1, Situation { left: minutes(12), lead: Duration::from_mins(3), ..once }, Step::Now(Phase::Late)),
+            (
+                "with time to do it",
+                1,
+                Situation { left: minutes(12), lead: Duration::from_mins(3), ..once },
+                Step::Now(Phase::Late),
+            ),
             ("that once", 2, Situation { left: minutes(9), late_taken: true, rounds: 2, ..once }, Step::At(at(3))),
             ("then seldom", 10, many, Step::At(at(11))),
             ("then seldom", 60, many, Step::Now(Phase::Middle)),
             ("until it is known", 60, Situation { settled: true, ..many }, Step::Never),
-            ("a refused round is tried again", 10, Situation { last_at: Some(at(0)), ..leaks }, Step::Now(Phase::Early)),
+            (
+                "a refused round is tried again",
+                10,
+                Situation { last_at: Some(at(0)), ..leaks },
+                Step::Now(Phase::Early),
+            ),
         ] {
             let policy = CapturePolicy::default();
             assert_eq!(step(at(now), &policy, Pace(1.0), &situation), expect, "{what}, at minute {now}");

@@ -1,10 +1,11 @@
 //! The engine in simulated time: whole lives of incidents, months of fleets, faults, restarts.
 
+mod evidence;
 mod peers;
 
 use std::time::Duration;
 
-use leakscope_engine::{Engine, EngineConfig, Event, Restored, Watch};
+use leakscope_engine::{CapturePolicy, Engine, EngineConfig, Event, Restored, Watch};
 use leakscope_model::{IncidentState, Readings, Signal, State, TargetId, Timestamp};
 use leakscope_sim::fleet::{self, Faults, Member, member};
 use leakscope_sim::rng::Rng;
@@ -15,8 +16,10 @@ use leakscope_sim::service::{Held, Leak, MIB, Model};
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
+/// Watches and takes no evidence: what evidence adds to an incident's life is told in `evidence`.
 fn world(members: &[Member]) -> World {
-    let mut world = World::new(EngineConfig::default());
+    let capture = CapturePolicy { light: false, ..CapturePolicy::default() };
+    let mut world = World::new(EngineConfig { capture, ..EngineConfig::default() });
     world.start(members);
     world.discover(targets(members));
     world
@@ -101,9 +104,9 @@ fn an_incident_opens_gains_a_replica_recovers_relapses_and_closes_after_a_day() 
     assert_eq!(lives(&world), ["cart: open, open, recovered, open"]);
     world.deploy(members[0].target.id, &Model::default());
     world.run_for(23 * HOUR);
-    assert_eq!(lives(&world), ["cart: open, open, recovered, open, recovered"]);
+    assert_eq!(lives(&world), ["cart: open, open, recovered, open, recovered, verified"]);
     world.run_for(2 * HOUR);
-    assert_eq!(lives(&world), ["cart: open, open, recovered, open, recovered, closed"]);
+    assert_eq!(lives(&world), ["cart: open, open, recovered, open, recovered, verified, closed"]);
     assert_eq!(world.engine().incidents().next().unwrap().state, IncidentState::Closed);
 }
 
@@ -116,7 +119,7 @@ fn a_leak_after_an_incident_was_closed_is_a_new_incident() {
     world.run_for(26 * HOUR);
     world.deploy(members[0].target.id, &leaking(300.0));
     world.run_for(HOUR);
-    assert_eq!(lives(&world), ["cart: open, recovered, closed", "cart: open"]);
+    assert_eq!(lives(&world), ["cart: open, recovered, verified, closed", "cart: open"]);
 }
 
 #[test]
@@ -290,7 +293,7 @@ fn the_compressed_clock_gives_verdicts_in_minutes() {
     world.start(&members);
     world.discover(targets(&members));
     world.run_for(Duration::from_secs(100));
-    assert_eq!(lives(&world), ["leaks: open"]);
+    assert_eq!(lives(&world), ["leaks: open, gathered, explained, explained"]);
     let watch = world.engine().watch(members[0].target.id).unwrap();
     let growth = watch.verdict().growth.unwrap().per_hour.mid.0;
     assert!((growth / (5.0 * 60.0 * MIB) - 1.0).abs() < 0.1, "{growth}");
