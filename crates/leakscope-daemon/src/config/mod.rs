@@ -39,7 +39,6 @@ pub(crate) use load::{glob, read_text};
 pub use problem::{ConfigErrors, Problem};
 pub(crate) use quantity::{parse_duration, show_duration};
 pub use reader::Env;
-pub(crate) use receiver::check_url;
 pub use receiver::{Email, Encryption, Integration, Receiver, Sink};
 pub use scrape::{FileSd, HttpSd, Scheme, ScrapeConfig, ServiceName, TargetGroup};
 pub(crate) use scrape::{check_address, runtime_of};

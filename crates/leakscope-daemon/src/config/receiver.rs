@@ -261,7 +261,7 @@ fn needed_secret(
 }
 
 /// Whether it is a URL that a client would ask; else what was expected.
-pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
+fn check_url(url: &str) -> Result<(), &'static str> {
     match reqwest::Url::parse(url) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             Err("a URL without user and password, which stand in `http_config.basic_auth`")

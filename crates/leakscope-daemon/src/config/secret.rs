@@ -77,6 +77,16 @@ pub enum SecretError {
     },
 }
 
+impl SecretError {
+    /// Its text with its cause, for places that show one line.
+    pub fn with_source(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
 impl Sourced<Secret> {
     /// The secret, from its file when it has one: this reads the file. White space around a file's content is removed.
     ///

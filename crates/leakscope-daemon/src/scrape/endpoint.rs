@@ -10,8 +10,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::error::ScrapeError;
-use super::tls::server_name;
 use crate::config::{Auth, Scheme, ScrapeJob, Secret, Sourced, Tls};
+use crate::tls::server_name;
 
 /// How one target is reached: everything that can be made ahead of a scrape.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(crate) enum EndpointTls {
 
 impl EndpointTls {
     pub(crate) fn new(config: Result<Arc<ClientConfig>, String>, tls: &Tls, address: &str) -> Self {
-        let name = server_name(tls, split_address(address).0).map_err(|error| error.to_string());
+        let name = server_name(tls, split_address(address).0);
         match (config, name) {
             (Ok(config), Ok(name)) => Self::Tls(config, name),
             (Err(reason), _) | (_, Err(reason)) => Self::Unusable(reason),

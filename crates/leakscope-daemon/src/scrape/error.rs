@@ -19,7 +19,7 @@ pub(crate) enum ScrapeError {
     Foreign { address: String, authorities: String },
     #[error("{reason}")]
     TlsConfig { reason: String },
-    #[error("{}", with_source(.0))]
+    #[error("{}", .0.with_source())]
     Secret(#[from] SecretError),
     #[error("expected user names and credentials of one line, found a control character")]
     Unsendable,
@@ -47,14 +47,6 @@ pub(crate) enum ScrapeError {
     Page(#[from] IngestError),
     #[error("process {pid} is gone")]
     ProcessGone { pid: u32 },
-}
-
-/// The page of a target is where this is handled, so the reason stands with it.
-fn with_source(error: &SecretError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 fn show(timeout: Duration) -> String {

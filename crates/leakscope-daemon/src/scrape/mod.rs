@@ -9,10 +9,8 @@ mod endpoint;
 mod error;
 mod exchange;
 pub(crate) mod process;
-mod tls;
 mod worker;
 
 pub(crate) use endpoint::{Endpoint, EndpointTls};
 pub(crate) use exchange::fetch;
-pub(crate) use tls::client_config;
 pub(crate) use worker::{Order, Scraper, ScraperStats};
