@@ -102,6 +102,33 @@ impl Store {
         })
     }
 
+    /// Deliveries of a group to one receiver that were neither delivered nor given up, by number.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when the file cannot be read.
+    pub fn waiting_deliveries(&self, receiver: &str, key: &str) -> Result<Vec<Delivery>, StoreError> {
+        self.read("read waiting deliveries", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT * FROM delivery WHERE receiver = ?1 AND group_key = ?2 AND delivered_ms IS NULL
+                     AND given_up = 0 ORDER BY id",
+            )?;
+            query.query_map([receiver, key], delivery_of)?.collect()
+        })
+    }
+
+    /// Notes that a try begins, as `note` in place of the last error, so that a process that is killed meanwhile can tell
+    /// afterwards. On the disk when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the disk refuses: the try must not begin.
+    pub fn delivery_under_way(&self, id: u64, note: &str) -> Result<(), StoreError> {
+        self.write(&mut lock(&self.writer), "a delivery", Durability::Disk, |db| {
+            db.prepare_cached("UPDATE delivery SET last_error = ?2 WHERE id = ?1")?
+                .execute(params![id as i64, note])
+                .map(drop)
+        })
+    }
+
     /// Notes that the receiver took a delivery. On the disk when it returns, so that a restart does not send it twice.
     ///
     /// # Errors
