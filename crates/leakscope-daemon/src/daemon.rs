@@ -9,17 +9,18 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use leakscope_engine::{Command, Engine, EngineConfig, Event, Restored, Tuning};
+use leakscope_engine::{AlertPolicy, Command, Engine, EngineConfig, Event, Restored, Tuning};
 use leakscope_model::{Signal, TargetId, Timestamp};
 use leakscope_store::{Retention, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use crate::alert::Notifier;
 use crate::analysis::{self, Analyser};
 use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, Severable, TlsListener};
 use crate::clock;
 use crate::collector::Collector;
-use crate::config::{Config, ConfigErrors, Secret, Sourced, Storage, Web, WebFile};
+use crate::config::{Alerting, Config, ConfigErrors, Flapping, Secret, Sourced, Storage, Web, WebFile};
 use crate::fleet::Fleet;
 use crate::keeper::{self, Chore};
 use crate::runtime::{Performers, Unrecorded};
@@ -91,6 +92,8 @@ pub struct Daemon {
     stop_loop: Arc<AtomicBool>,
     loop_thread: JoinHandle<()>,
     keeper_thread: JoinHandle<()>,
+    alert_thread: JoinHandle<()>,
+    notifier: Notifier,
     chores: Sender<Chore>,
     server: tokio::task::JoinHandle<()>,
     /// They end by themselves on `stop`.
@@ -117,7 +120,8 @@ impl Daemon {
         let time_scale = settings.time_scale.unwrap_or(config.detection.time_scale);
         let false_alarms = config.detection.false_alarms_per_1000_service_days;
         let tuning = Tuning::for_false_alarms(false_alarms);
-        let engine_config = EngineConfig { time_scale, tuning, ..EngineConfig::default() };
+        let alert = alert_policy(&config.alerting);
+        let engine_config = EngineConfig { time_scale, tuning, alert, ..EngineConfig::default() };
         let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config, clock::now())?)));
         let (events, inbox) = std::sync::mpsc::channel();
         let scraper = Scraper::start(events.clone()).map_err(StartError::Thread)?;
@@ -134,6 +138,8 @@ impl Daemon {
         let collector =
             Collector::start(store.clone(), analyser, memory, events.clone()).map_err(StartError::Thread)?;
         let (orders, evidence) = (scraper.orders(), collector.orders());
+        let (notifier, alert_thread) =
+            Notifier::start(config, store.clone(), engine.clone()).map_err(StartError::Thread)?;
         let performers = Performers {
             engine: engine.clone(),
             store: store.clone(),
@@ -141,6 +147,7 @@ impl Daemon {
             chores: chores.clone(),
             telemetry: telemetry.clone(),
             collector,
+            notifier: notifier.clone(),
             unrecorded: Unrecorded::default(),
             stop: stop_loop.clone(),
         };
@@ -163,8 +170,16 @@ impl Daemon {
             access,
             events: events.clone(),
         });
-        let fleet =
-            Fleet { config_file: settings.config_file, orders, evidence, events, chores: chores.clone(), telemetry, status };
+        let fleet = Fleet {
+            config_file: settings.config_file,
+            orders,
+            evidence,
+            events,
+            chores: chores.clone(),
+            notifier: notifier.clone(),
+            telemetry,
+            status,
+        };
         let fleet = tokio::spawn(fleet.run(settings.config, reloads, stopped.clone()));
         let publisher = tokio::spawn(api::publish_changes(state.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -180,6 +195,8 @@ impl Daemon {
             stop_loop,
             loop_thread,
             keeper_thread,
+            alert_thread,
+            notifier,
             chores,
             server,
             tasks,
@@ -228,8 +245,12 @@ impl Daemon {
         }
         self.stop_loop.store(true, Ordering::Relaxed);
         let (loop_thread, keeper_thread, chores) = (self.loop_thread, self.keeper_thread, self.chores);
+        let (alert_thread, notifier) = (self.alert_thread, self.notifier);
         let joined = tokio::task::spawn_blocking(move || {
             let _ = loop_thread.join();
+            // After the loop, whose last step may have something to tell.
+            notifier.stop();
+            let _ = alert_thread.join();
             let _ = chores.send(Chore::Close);
             let _ = keeper_thread.join();
         });
@@ -314,6 +335,17 @@ fn serve(
             })
         }
     })
+}
+
+/// When receivers are told, as the configuration says.
+fn alert_policy(alerting: &Alerting) -> AlertPolicy {
+    let Flapping { openings, window, quiet } = alerting.flapping;
+    AlertPolicy {
+        repeat_interval: alerting.repeat_interval(),
+        flap_openings: openings,
+        flap_window: window,
+        flap_quiet: quiet,
+    }
 }
 
 pub(crate) fn retention(storage: &Storage) -> Retention {

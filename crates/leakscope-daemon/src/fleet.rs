@@ -12,15 +12,17 @@ use rustls::ClientConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::alert::Notifier;
 use crate::api::{FleetStatus, ReloadRequest};
 use crate::capture::{HttpAccess, Subject};
-use crate::{clock, collector, http};
 use crate::config::{Config, Scheme, ScrapeJob};
 use crate::daemon::retention;
 use crate::discovery::{Discovery, FetchRequest, FetchResponse, FoundTarget, Snapshot};
 use crate::keeper::Chore;
-use crate::scrape::{Endpoint, EndpointTls, Order, client_config, fetch};
+use crate::scrape::{Endpoint, EndpointTls, Order, fetch};
 use crate::telemetry::Telemetry;
+use crate::tls::client_config;
+use crate::{clock, collector, http};
 
 /// How often sources of targets are looked at; each has its own interval above this.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,6 +39,7 @@ pub(crate) struct Fleet {
     pub(crate) evidence: tokio::sync::mpsc::UnboundedSender<collector::Order>,
     pub(crate) events: Sender<Vec<Event>>,
     pub(crate) chores: Sender<Chore>,
+    pub(crate) notifier: Notifier,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) status: watch::Sender<FleetStatus>,
 }
@@ -75,6 +78,7 @@ impl Fleet {
             }
             if let Ok(new) = outcome {
                 let _ = self.chores.send(Chore::Retention(retention(&new.storage)));
+                self.notifier.reload(&new);
                 discovery = Discovery::new(&new);
                 config = new;
                 looks.reset_immediately();
@@ -222,10 +226,7 @@ struct TlsConfigs(BTreeMap<String, Result<Arc<ClientConfig>, String>>);
 impl TlsConfigs {
     fn of(&mut self, job: &ScrapeJob, address: &str) -> EndpointTls {
         let tls = &job.config.http.tls;
-        let config = self
-            .0
-            .entry(job.config.job_name.clone())
-            .or_insert_with(|| client_config(tls).map_err(|error| error.to_string()));
+        let config = self.0.entry(job.config.job_name.clone()).or_insert_with(|| client_config(tls));
         EndpointTls::new(config.clone(), tls, address)
     }
 }

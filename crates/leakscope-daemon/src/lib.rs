@@ -4,6 +4,7 @@
 //! (how they are read), `keeper` (slow writes) and `api`.
 
 mod analysis;
+mod alert;
 mod api;
 mod capture;
 mod clock;
@@ -20,7 +21,9 @@ mod runtime;
 mod scrape;
 mod sync;
 mod telemetry;
+mod tls;
 
+pub use alert::{TestError, TestReport, test_receiver};
 pub use daemon::{Daemon, Settings, StartError};
 pub use discovery::{Finding, Status as FindingStatus};
 

@@ -9,6 +9,7 @@ use leakscope_engine::{Effect, Engine, Event};
 use leakscope_model::{Capture, CaptureState, Incident, Timestamp};
 use leakscope_store::Store;
 
+use crate::alert::Notifier;
 use crate::clock;
 use crate::collector::{self, Collector};
 use crate::keeper::Chore;
@@ -26,6 +27,7 @@ pub(crate) struct Performers {
     pub(crate) store: Arc<Store>,
     pub(crate) scraper: Scraper,
     pub(crate) collector: Collector,
+    pub(crate) notifier: Notifier,
     /// Slow writes, done by the keeper's thread.
     pub(crate) chores: Sender<Chore>,
     pub(crate) telemetry: Arc<Telemetry>,
@@ -128,7 +130,7 @@ impl Performers {
                 Effect::Capture(order) => self.collector.order(collector::Order::Capture(order)),
                 Effect::CancelCapture(capture) => self.collector.order(collector::Order::Cancel(capture)),
                 Effect::Analyse(order) => self.collector.order(collector::Order::Analyse(order)),
-                Effect::Notify(_) => {}
+                Effect::Notify(notice) => self.notifier.notify(*notice),
             }
         }
         if !scrapes.is_empty() {

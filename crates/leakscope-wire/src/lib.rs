@@ -2,6 +2,7 @@
 //!
 //! Field names here are published: changing one changes the API and every script built on it.
 
+mod alert;
 mod convert;
 mod fleet;
 mod heap;
@@ -14,6 +15,7 @@ mod status;
 mod time;
 mod verdict;
 
+pub use alert::{Alert, Alerts};
 pub use fleet::{Opinion, Service, ServiceDetail, Services, Target, Targets};
 pub use heap::{
     Collection, DuplicateString, Finding, HeapAnalysis, HeapAnswers, HeapClass, HeapClassDetail, HeapClassGrowth,

@@ -1,6 +1,7 @@
 //! The API: one handler per route, and nothing decided here. What the page shows is what the API returns.
 
 mod access;
+mod alerts;
 mod captures;
 mod events;
 mod fleet;
@@ -80,6 +81,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/captures", get(captures::captures).post(captures::ask))
         .route("/api/v1/captures/{id}", get(captures::capture).delete(captures::cancel))
         .route("/api/v1/captures/{id}/file", get(captures::file))
+        .route("/api/v1/alerts", get(alerts::alerts))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/-/healthy", get(ops::healthy))

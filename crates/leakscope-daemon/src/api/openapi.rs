@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{captures, events, fleet, incidents, ops, report, series};
+use super::{alerts, captures, events, fleet, incidents, ops, report, series};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +29,7 @@ use super::{captures, events, fleet, incidents, ops, report, series};
         captures::capture,
         captures::cancel,
         captures::file,
+        alerts::alerts,
         events::events,
         document,
         ops::healthy,
