@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Check(cmd::check::Args),
     Targets(cmd::targets::Args),
     Incidents(cmd::incidents::Args),
+    Alert(cmd::alert::Args),
     Analyze(Box<cmd::analyze::Args>),
     Diff(Box<cmd::diff::Args>),
     Redact(cmd::redact::Args),

@@ -1,5 +1,6 @@
 //! One file per command: its flags, its run, its exit.
 
+pub(crate) mod alert;
 pub(crate) mod analyze;
 pub(crate) mod backtest;
 pub(crate) mod check;

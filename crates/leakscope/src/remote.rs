@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use leakscope_wire::{Incident, Incidents, Problem, Samples, Status, Target, Targets};
+use leakscope_wire::{Alert, Alerts, Incident, Incidents, Problem, Samples, Status, Target, Targets};
 use serde::de::DeserializeOwned;
 
 use crate::exit::Failure;
@@ -67,6 +67,11 @@ impl Remote {
 
     pub(crate) async fn incident(&mut self, id: u64) -> Result<Incident, Failure> {
         self.get(&format!("/api/v1/incidents/{id}")).await
+    }
+
+    /// What receivers were told last, newest first.
+    pub(crate) async fn alerts(&mut self) -> Result<Vec<Alert>, Failure> {
+        self.get(&format!("/api/v1/alerts?limit={PAGE_ROWS}")).await.map(|page: Alerts| page.alerts)
     }
 
     /// How the daemon itself is.

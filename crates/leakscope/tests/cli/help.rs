@@ -18,13 +18,15 @@ fn check(name: &str, found: &str) {
 #[test]
 fn every_command_helps_with_examples_and_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["demo"],
         &["serve"],
         &["check", "config"],
         &["targets"],
         &["incidents"],
+        &["alert", "test"],
+        &["alert", "list"],
         &["analyze"],
         &["diff"],
         &["redact"],
@@ -57,7 +59,7 @@ fn completions_and_manual_name_every_command() {
         let ran = run(folder.path(), arguments);
         assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
         for command in
-            ["demo", "serve", "check", "targets", "incidents", "analyze", "diff", "redact", "backtest", "doctor"]
+            ["demo", "serve", "check", "targets", "incidents", "alert", "analyze", "diff", "redact", "backtest", "doctor"]
         {
             assert!(ran.stdout.contains(command), "{arguments:?} does not name {command}");
         }

@@ -1,6 +1,7 @@
 //! The built binary as its users call it: whole outputs and exit codes.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
 
+mod alert;
 mod analyze;
 mod backtest;
 mod check;
