@@ -247,7 +247,7 @@ impl Attachment {
         opened: bool,
         lease: Lease,
     ) -> Result<Self, CaptureError> {
-        let mut guard = Leaving { endpoint: Some(endpoint.clone()), opened, lease };
+        let mut guard = Leaving { session: None, endpoint: Some(endpoint.clone()).filter(|_| opened), opened, lease };
         let (session, attached) = attach(&endpoint, proof, opened, lease).await?;
         guard.endpoint = None;
         Ok(Self { session: Some(session), attached, endpoint, lease })
@@ -279,16 +279,23 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // Our connection first: while it stands, the target does not close.
-        drop(self.session.take());
-        if self.attached.ours {
-            drop(Leaving { endpoint: Some(self.endpoint.clone()), opened: true, lease: self.lease });
+        let session = self.session.take();
+        if self.attached.ours || session.as_ref().is_some_and(Session::is_waiting) {
+            drop(Leaving {
+                session,
+                endpoint: Some(self.endpoint.clone()),
+                opened: self.attached.ours,
+                lease: self.lease,
+            });
         }
     }
 }
 
-/// Tells the target, from the background, to close what we opened. Where that fails its own timer does.
+/// Ends, in the background, what was cut off: hears the answer that is still on its way, and has the target close what we opened. Where
+/// that fails, the target's own timer does.
 struct Leaving {
+    /// The connection, where there is one.
+    session: Option<Session>,
     /// `None` when there is nothing to do.
     endpoint: Option<Endpoint>,
     opened: bool,
@@ -297,14 +304,20 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let (Some(endpoint), true) = (self.endpoint.take(), self.opened) else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let lease = self.lease;
+        let (Some(endpoint), Ok(runtime)) = (self.endpoint.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let (session, opened, lease) = (self.session.take(), self.opened, self.lease);
         runtime.spawn(timeout(LEAVE_TIMEOUT, async move {
-            let mut session = Session::connect(endpoint.address, &endpoint.id).await?;
-            let _: Attached = session.evaluate(&attach_expression(None, true, lease)).await?;
-            let _: bool = session.evaluate(&call(LEAVE, &json!({}))).await?;
-            session.close().await;
+            if let Some(session) = session {
+                session.drain().await;
+            }
+            if opened {
+                let mut session = Session::connect(endpoint.address, &endpoint.id).await?;
+                let _: Attached = session.evaluate(&attach_expression(None, true, lease)).await?;
+                let _: bool = session.evaluate(&call(LEAVE, &json!({}))).await?;
+                session.close().await;
+            }
             Ok::<(), CaptureError>(())
         }));
     }

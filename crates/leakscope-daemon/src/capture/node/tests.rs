@@ -18,7 +18,7 @@ const SERVICE: &str = "
 const held = []; for (let i = 0; i < 400000; i++) held.push({ number: i, next: held[i - 1] });
 const server = require('http').createServer((_, answer) => answer.end('up ' + held.length));
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));";
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+const SETTLE_TIMEOUT: Duration = Duration::from_mins(3);
 
 struct Service {
     child: Child,
