@@ -3,6 +3,7 @@
 //! No way changes anything in the service. What costs much, a dump of many goroutines, is refused.
 
 mod endpoint;
+mod memory;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -19,6 +20,7 @@ pub(crate) async fn survey(subject: &Subject) -> Found {
         return found;
     }
     endpoint::survey(subject, &mut found).await;
+    memory::survey(subject, &mut found).await;
     if subject.runtime == Runtime::Unknown && found.means.is_empty() {
         found.lacking.clear();
     }
@@ -31,6 +33,10 @@ pub(crate) async fn survey(subject: &Subject) -> Found {
 /// [`CaptureError`].
 pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Output<'_>) -> Result<Taken, CaptureError> {
     let process_started_at = subject.pid.and_then(crate::proc::started_at);
-    endpoint::take(subject, kind, output).await.map_err(|error| error.or_died(subject))?;
+    if kind == CaptureKind::GoHeapMemory {
+        memory::take(subject, output).await?;
+    } else {
+        endpoint::take(subject, kind, output).await.map_err(|error| error.or_died(subject))?;
+    }
     Ok(Taken { armed: false, process_started_at })
 }
