@@ -1,7 +1,8 @@
-//! Evidence of JVMs: classes, old objects with what holds them, and dumps, by HotSpot's attach protocol, Jolokia or Spring Boot Actuator.
+//! Evidence of JVMs: classes, old objects with what holds them, and dumps, by HotSpot's attach protocol, Jolokia or
+//! Spring Boot Actuator.
 //!
-//! On this host the JVM is spoken with directly (`attach`). Jolokia gives the same commands over HTTP; what they write into a file is
-//! had where the process is on this host. Actuator gives dumps alone.
+//! On this host the JVM is spoken with directly (`attach`). Jolokia gives the same commands over HTTP; what they write
+//! into a file is had where the process is on this host. Actuator gives dumps alone.
 
 mod actuator;
 mod attach;
@@ -34,7 +35,8 @@ const RECORDING_ROOM: Bytes = Bytes(64 << 20);
 /// Room for a dump beyond its predicted size.
 const DUMP_ROOM: f64 = 1.3;
 
-/// What a JVM gives, without stopping it: it is asked what it says of its heap only where its attach socket is open already.
+/// What a JVM gives, without stopping it: it is asked what it says of its heap only where its attach socket is open
+/// already.
 pub(crate) async fn survey(subject: &Subject) -> Found {
     let mut found = Found::default();
     let closed = match attached(subject) {
@@ -80,7 +82,8 @@ pub(crate) async fn survey(subject: &Subject) -> Found {
 pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Output<'_>) -> Result<Taken, CaptureError> {
     let mut taken = Taken { armed: false, process_started_at: subject.pid.and_then(proc::started_at) };
     let attached = open_attached(subject).await;
-    // Asked only where it is needed, so that what is said is why the JVM could not be attached to and not that there is no Jolokia.
+    // Asked only where it is needed, so that what is said is why the JVM could not be attached to and not that there is
+    // no Jolokia.
     let jolokia = match jolokia(subject) {
         Some(jolokia) if attached.is_err() && served(jolokia.answers()).await.is_ok() => Some(jolokia),
         _ => None,
@@ -111,7 +114,8 @@ pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Outp
     Ok(taken)
 }
 
-/// Actuator first, since it needs no file of ours in the JVM's file system; then Jolokia, where the file can be reached.
+/// Actuator first, since it needs no file of ours in the JVM's file system; then Jolokia, where the file can be
+/// reached.
 async fn take_dump_over_http(
     subject: &Subject,
     closed: Closed,

@@ -1,4 +1,5 @@
-//! A HotSpot JVM on this host, as `/proc` shows it: whether it can be spoken with, and why not. Nothing here disturbs it.
+//! A HotSpot JVM on this host, as `/proc` shows it: whether it can be spoken with, and why not. Nothing here disturbs
+//! it.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -133,7 +134,8 @@ impl Hotspot {
     fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = path.strip_prefix("/").unwrap_or(path);
         match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-            // Linux before 5.6, or a filter of system calls that does not know it: then a link at the end is not followed.
+            // Linux before 5.6, or a filter of system calls that does not know it: then a link at the end is not
+            // followed.
             Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
                 rustix::fs::openat(&self.root, path, flags | OFlags::NOFOLLOW, Mode::empty())
             }

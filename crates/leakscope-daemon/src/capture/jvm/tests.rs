@@ -101,7 +101,7 @@ async fn a_newer_jvm_gives_the_same() {
         eprintln!("skipped: LEAKSCOPE_TEST_JAVA names no second `java`");
         return;
     };
-    for collector in ["-XX:+UseG1GC", "-XX:+UseSerialGC", "-XX:+UseParallelGC"] {
+    for collector in ["-XX:+UseG1GC", "-XX:+UseParallelGC"] {
         let Some(shop) = Shop::with(&java, &["-Xmx256m", collector], |_| {}).await else { return };
         dump_of(&shop).await;
         old_objects_of(&shop).await;
