@@ -1,4 +1,4 @@
-//! Evidence of JVMs: classes, old objects with what holds them, and dumps, by HotSpot's attach protocol, Jolokia or
+//! Evidence of JVMs: classes, old objects with what holds them, and dumps, by `HotSpot`'s attach protocol, Jolokia or
 //! Spring Boot Actuator.
 //!
 //! On this host the JVM is spoken with directly (`attach`). Jolokia gives the same commands over HTTP; what they write
@@ -103,8 +103,8 @@ pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Outp
         (CaptureKind::JvmHeapDump, Ok(attached), _) => {
             take::heap_dump(&Channel::Attach(&attached), &attached.jvm, output).await?;
         }
-        (CaptureKind::JvmHeapDump, Err(closed), jolokia) => {
-            take_dump_over_http(subject, closed, jolokia, output).await?;
+        (CaptureKind::JvmHeapDump, Err(closed), _) => {
+            take_dump_over_http(subject, closed, output).await?;
         }
         (CaptureKind::JvmHistogram | CaptureKind::JvmOldObjects, Err(closed), None) => return Err(closed.into()),
         (other, ..) => {
@@ -114,23 +114,13 @@ pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Outp
     Ok(taken)
 }
 
-/// Actuator first, since it needs no file of ours in the JVM's file system; then Jolokia, where the file can be
-/// reached.
-async fn take_dump_over_http(
-    subject: &Subject,
-    closed: Closed,
-    jolokia: Option<Jolokia<'_>>,
-    output: &mut Output<'_>,
-) -> Result<(), CaptureError> {
+/// By Actuator: `GC.heap_dump` is the one command that the JVM's bean, and so Jolokia, does not have.
+async fn take_dump_over_http(subject: &Subject, closed: Closed, output: &mut Output<'_>) -> Result<(), CaptureError> {
     let Some(http) = &subject.http else { return Err(closed.into()) };
     let path = &subject.settings.jvm.actuator_path;
-    let refused = match served(actuator::survey(http, path)).await {
-        Ok(()) => return actuator::take(http, path, output).await,
-        Err(refused) => refused,
-    };
-    match (jolokia, local(subject)) {
-        (Some(jolokia), Ok(jvm)) => take::heap_dump(&Channel::Jolokia(jolokia), &jvm, output).await,
-        _ => {
+    match served(actuator::survey(http, path)).await {
+        Ok(()) => actuator::take(http, path, output).await,
+        Err(refused) => {
             let ((attach, remedy), (actuator, other)) = (words(closed), words(refused));
             Err(CaptureError::Unavailable(format!("{attach} ({remedy}); {actuator} ({other})")))
         }
@@ -168,6 +158,7 @@ async fn survey_jolokia(subject: &Subject, found: &mut Found) -> Result<(), Clos
     found.heap = heap.used;
     if let Ok(jvm) = local(subject) {
         offer(&jvm, &way, heap, None, found);
+        found.means.retain(|means| means.kind != CaptureKind::JvmHeapDump);
     } else {
         found.means.push(Means { kind: CaptureKind::JvmHistogram, way: counted(&way, heap), hint: heap.histogram() });
     }

@@ -1,4 +1,4 @@
-//! HotSpot's attach protocol over its UNIX socket, as `jcmd` speaks it: one connection a command.
+//! `HotSpot`'s attach protocol over its UNIX socket, as `jcmd` speaks it: one connection a command.
 //!
 //! Version 1: `"1" 0 command 0 argument 0 argument 0 argument 0`, answered by `"<return code>\n"` and text up to the
 //! end. The JVM opens the socket `/tmp/.java_pidN` when it finds `.attach_pidN` at a SIGQUIT. Root and the JVM's own
