@@ -8,6 +8,7 @@ use leakscope_model::{
     Capture, CaptureId, CaptureKind, Cost, Incident, IncidentId, Readings, State, Survey, Target, TargetId, Timestamp,
 };
 
+mod choice;
 mod evidence;
 mod explain;
 mod parts;

@@ -22,6 +22,7 @@ impl Restored {
     }
 
     /// With the attempts to take evidence that the store knows, oldest first; those that still run were cut off with the last process.
+    #[must_use]
     pub fn with_captures(self, captures: Vec<Capture>) -> Self {
         Self { captures, ..self }
     }

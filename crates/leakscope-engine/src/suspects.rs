@@ -182,20 +182,20 @@ mod tests {
     }
 
     /// Captures below 100 are heap profiles, those below 200 process maps, others snapshots.
-    fn kind_of(id: CaptureId) -> Option<CaptureKind> {
-        Some(match id.0 {
+    fn kind_of(id: CaptureId) -> CaptureKind {
+        match id.0 {
             0..100 => CaptureKind::V8Sampling,
             100..200 => CaptureKind::ProcessMap,
             _ => CaptureKind::V8Snapshot,
-        })
+        }
     }
 
     /// Merges each step's findings; names with confirmations in their order.
     fn told(steps: Vec<(Vec<Finding>, &[u64])>) -> Vec<(String, u32)> {
         let mut known = Vec::new();
         for (found, captures) in steps {
-            let kind = kind_of(CaptureId(captures[0])).unwrap();
-            known = merge(&known, found, &ids(captures), kind, kind_of);
+            let kind = kind_of(CaptureId(captures[0]));
+            known = merge(&known, found, &ids(captures), kind, |id| Some(kind_of(id)));
         }
         known.into_iter().map(|finding| (finding.suspect.name, finding.confirmations)).collect()
     }
@@ -241,8 +241,8 @@ mod tests {
     fn kinds_that_know_of_one_site_complete_each_other() {
         let stack = finding("remember", Some(41), 0.6, 10);
         let graph = Finding { identity: None, ..finding("remember", Some(41), 0.9, 20) };
-        let merged = merge(&[], vec![stack], &ids(&[1, 2]), CaptureKind::V8Sampling, kind_of);
-        let merged = merge(&merged, vec![graph], &ids(&[201, 202]), CaptureKind::V8Snapshot, kind_of);
+        let merged = merge(&[], vec![stack], &ids(&[1, 2]), CaptureKind::V8Sampling, |id| Some(kind_of(id)));
+        let merged = merge(&merged, vec![graph], &ids(&[201, 202]), CaptureKind::V8Snapshot, |id| Some(kind_of(id)));
         assert_eq!(merged.len(), 1);
         assert_eq!((merged[0].growth_bytes, merged[0].confirmations), (Some(20), 2));
     }
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn there_are_ten_suspects_at_most_the_strongest() {
         let many = (0..30).map(|n| finding(&n.to_string(), Some(n), f64::from(n) / 30.0, 1)).collect();
-        let merged = merge(&[], many, &ids(&[1, 2]), CaptureKind::GoHeap, kind_of);
+        let merged = merge(&[], many, &ids(&[1, 2]), CaptureKind::GoHeap, |id| Some(kind_of(id)));
         assert_eq!(merged.len(), 10);
         assert_eq!(merged[0].suspect.name, "29");
     }

@@ -36,6 +36,7 @@ impl Pace {
 
 /// Where a suspected process stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other, read once")]
 pub(crate) struct Situation {
     /// Whether it leaks; else it is suspected.
     pub(crate) leaks: bool,
@@ -104,8 +105,8 @@ mod tests {
         Timestamp::from_millis(minutes * 60_000)
     }
 
-    fn minutes(n: u64) -> Option<Duration> {
-        Some(Duration::from_mins(n))
+    fn minutes(n: u64) -> Duration {
+        Duration::from_mins(n)
     }
 
     #[test]
@@ -123,16 +124,21 @@ mod tests {
             ("then after the spacing", 9, once, Step::At(at(10))),
             ("then after the spacing", 10, once, Step::Now(Phase::Middle)),
             ("the forecast is seen to", 0, once, Step::At(at(1))),
-            ("half of the way", 4, Situation { left: minutes(30), ..once }, Step::At(at(5))),
-            ("half of the way", 15, Situation { left: minutes(15), ..once }, Step::Now(Phase::Middle)),
-            ("before the limit", 1, Situation { left: minutes(9), ..once }, Step::Now(Phase::Late)),
+            ("half of the way", 4, Situation { left: Some(minutes(30)), ..once }, Step::At(at(5))),
+            ("half of the way", 15, Situation { left: Some(minutes(15)), ..once }, Step::Now(Phase::Middle)),
+            ("before the limit", 1, Situation { left: Some(minutes(9)), ..once }, Step::Now(Phase::Late)),
             (
                 "with time to do it",
                 1,
-                Situation { left: minutes(12), lead: Duration::from_mins(3), ..once },
+                Situation { left: Some(minutes(12)), lead: Duration::from_mins(3), ..once },
                 Step::Now(Phase::Late),
             ),
-            ("that once", 2, Situation { left: minutes(9), late_taken: true, rounds: 2, ..once }, Step::At(at(3))),
+            (
+                "that once",
+                2,
+                Situation { left: Some(minutes(9)), late_taken: true, rounds: 2, ..once },
+                Step::At(at(3)),
+            ),
             ("then seldom", 10, many, Step::At(at(11))),
             ("then seldom", 60, many, Step::Now(Phase::Middle)),
             ("until it is known", 60, Situation { settled: true, ..many }, Step::Never),

@@ -136,7 +136,7 @@ impl Engine {
             let outside = outside_heap(&merged, kind_of);
             let changed = self.incidents.update(incident, |incident| {
                 explain(now, incident, merged, kind);
-                correct(now, incident, flat, outside);
+                correct(now, incident, flat, outside.as_ref());
             });
             self.record(now, changed, effects);
         }
@@ -248,12 +248,12 @@ fn outside_heap(
 }
 
 /// Corrects the kind of growth where the live heap is flat, and says so at the strongest suspect.
-fn correct(now: Timestamp, incident: &mut Incident, flat: Option<Flat>, outside: Option<Finding>) {
+fn correct(now: Timestamp, incident: &mut Incident, flat: Option<Flat>, outside: Option<&Finding>) {
     let confirmed = incident
         .suspects
         .first()
         .is_some_and(|first| suspects::explains(first) && first.confirmations >= suspects::CONFIRMED);
-    if let Some(outside) = &outside
+    if let Some(outside) = outside
         && let Some(first) = incident.suspects.first_mut().filter(|first| first.suspect.location.is_some())
     {
         let grew = Bytes(outside.growth_bytes.unwrap_or(0).unsigned_abs());
