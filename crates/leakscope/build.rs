@@ -2,4 +2,5 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=../../services");
+    println!("cargo::rerun-if-changed=../../agents");
 }

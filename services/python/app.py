@@ -556,13 +556,20 @@ def process_metrics(metric, status):
     metric("process_max_fds", "gauge", "Maximum number of open file descriptors.", [("", resource.getrlimit(resource.RLIMIT_NOFILE)[0])])
 
 
-def heap_profile(status):
-    """The route of `--profile`: which lines hold memory, by the snippet that leakscope gives to Python programs."""
-    sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "agents" / "python"))
+def agent():
+    """The one file that leakscope gives to Python programs; a demo has it beside the services."""
+    here = pathlib.Path(__file__).resolve()
+    sys.path += [str(folder / "agents" / "python") for folder in here.parents[1:3]]
     import leakscope_heap
 
+    return leakscope_heap
+
+
+def heap_profile(status):
+    """The route of `--profile`: which lines hold memory, traced from the start."""
+
     def snapshot():
-        document = leakscope_heap.snapshot(requests_total=status.memory()["requests_total"])
+        document = agent().snapshot(requests_total=status.memory()["requests_total"])
         # As the snippet writes it: Flask would sort the keys.
         return flask.Response(json.dumps(document), mimetype="application/json")
 
@@ -608,6 +615,8 @@ def build_app(options):
     def healthz():
         return flask.Response("ok\n", mimetype="text/plain")
 
+    # `/debug/leakscope`: traces nothing until leakscope asks.
+    app.wsgi_app = agent().wsgi(app.wsgi_app)
     return app
 
 

@@ -27,6 +27,8 @@ pub enum Format {
     Jfr,
     /// Blocks of Python by the line that allocated them: `leakscope-python` of our agent, from tracemalloc or memray.
     Python,
+    /// Objects of Python by type, of our agent.
+    PythonTypes,
     /// `memray stats --json`.
     MemrayStats,
     /// A line a stack, with a number: `main;serve;put 12`.
@@ -34,7 +36,7 @@ pub enum Format {
 }
 
 /// All formats, in the order of the list that people see.
-const ALL: [Format; 12] = [
+const ALL: [Format; 13] = [
     Format::V8HeapSnapshot,
     Format::Hprof,
     Format::Pprof,
@@ -45,6 +47,7 @@ const ALL: [Format; 12] = [
     Format::ClassHistogram,
     Format::Jfr,
     Format::Python,
+    Format::PythonTypes,
     Format::MemrayStats,
     Format::Collapsed,
 ];
@@ -66,6 +69,7 @@ impl Format {
             Self::ClassHistogram => "class-histogram",
             Self::Jfr => "jfr",
             Self::Python => "python-heap",
+            Self::PythonTypes => "python-types",
             Self::MemrayStats => "memray-stats",
             Self::Collapsed => "collapsed",
         }
@@ -78,7 +82,7 @@ impl Format {
 
     /// Whether a profile of it has types in place of stacks, as object graphs do when they compare with a histogram.
     pub fn is_by_type(self) -> bool {
-        self.is_graph() || self == Self::ClassHistogram
+        self.is_graph() || matches!(self, Self::ClassHistogram | Self::PythonTypes)
     }
 
     /// The format of a capture by its first bytes, not compressed.

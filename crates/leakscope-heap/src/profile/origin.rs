@@ -54,7 +54,7 @@ impl Runtime {
         match profile.format {
             Format::V8HeapProfile | Format::V8HeapSnapshot => return Some(Self::Node),
             Format::ClassHistogram | Format::Jfr | Format::Hprof => return Some(Self::Jvm),
-            Format::Python | Format::MemrayStats => return Some(Self::Python),
+            Format::Python | Format::PythonTypes | Format::MemrayStats => return Some(Self::Python),
             Format::Goroutines => return Some(Self::Go),
             Format::Pprof | Format::PprofText | Format::Jemalloc | Format::Collapsed => {}
         }
@@ -248,7 +248,7 @@ fn python(name: &str, file: &str) -> Origin {
     if file.is_empty() || file == "<unknown>" {
         return if name.is_empty() || name == "<unknown>" { Origin::Unknown } else { Origin::Own };
     }
-    if file.starts_with("<frozen") {
+    if file.starts_with("<frozen") || file == "<built-in>" {
         return Origin::Runtime;
     }
     let file = file.replace('\\', "/");

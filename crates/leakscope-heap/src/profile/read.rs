@@ -15,6 +15,7 @@ mod otlp;
 mod pprof;
 mod protobuf;
 mod python;
+mod python_types;
 #[cfg(test)]
 mod testing;
 mod unsample;
@@ -50,6 +51,7 @@ pub(crate) const READERS: &[Reader] = &[
     Reader { format: Format::Goroutines, knows: goroutines::knows, read: goroutines::read },
     Reader { format: Format::V8HeapProfile, knows: v8_sampling::knows, read: v8_sampling::read },
     Reader { format: Format::Python, knows: python::knows, read: python::read },
+    Reader { format: Format::PythonTypes, knows: python_types::knows, read: python_types::read },
     Reader { format: Format::MemrayStats, knows: memray_stats::knows, read: memray_stats::read },
     Reader { format: Format::ClassHistogram, knows: class_histogram::knows, read: class_histogram::read },
     // Nearly any text could be stacks: the last of all.

@@ -5,11 +5,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
 
 #[derive(RustEmbed)]
 #[folder = "../../services"]
 struct Services;
+
+/// What users copy into their programs, and the services use as users do.
+#[derive(RustEmbed)]
+#[folder = "../../agents"]
+#[prefix = "agents/"]
+struct Agents;
 
 /// Parts of paths that are made by running the services and not their sources.
 const NOT_SOURCES: [&str; 3] = ["__pycache__", "node_modules", "target"];
@@ -71,7 +77,11 @@ fn cache_folder() -> PathBuf {
 
 fn sources() -> impl Iterator<Item = String> {
     let is_source = |path: &str| !path.split('/').any(|part| NOT_SOURCES.contains(&part));
-    Services::iter().map(std::borrow::Cow::into_owned).filter(move |path| is_source(path))
+    Services::iter().chain(Agents::iter()).map(std::borrow::Cow::into_owned).filter(move |path| is_source(path))
+}
+
+fn source(path: &str) -> Option<EmbeddedFile> {
+    Services::get(path).or_else(|| Agents::get(path))
 }
 
 const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
@@ -84,7 +94,7 @@ fn hash_of_sources() -> u64 {
     let mut paths: Vec<String> = sources().collect();
     paths.sort();
     paths.iter().fold(FNV_START, |hash, path| {
-        let content = Services::get(path).map(|file| file.metadata.sha256_hash()).unwrap_or_default();
+        let content = source(path).map(|file| file.metadata.sha256_hash()).unwrap_or_default();
         fnv(&content, fnv(path.as_bytes(), hash))
     })
 }
@@ -94,7 +104,7 @@ fn unpack(folder: &Path, root: &Path) -> Result<(), SourcesError> {
     fs::create_dir_all(folder).map_err(failed(folder, "made"))?;
     let beside = tempfile::tempdir_in(folder).map_err(failed(folder, "written to"))?;
     for path in sources() {
-        let Some(file) = Services::get(&path) else { continue };
+        let Some(file) = source(&path) else { continue };
         let target = beside.path().join(&path);
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(failed(parent, "made"))?;
@@ -115,7 +125,14 @@ mod tests {
     #[test]
     fn every_runtime_has_sources_in_the_binary() {
         let paths: Vec<String> = sources().collect();
-        for path in ["node/server.js", "python/app.py", "python/requirements.txt", "go/main.go", "java/Service.java"] {
+        for path in [
+            "node/server.js",
+            "python/app.py",
+            "python/requirements.txt",
+            "agents/python/leakscope_heap.py",
+            "go/main.go",
+            "java/Service.java",
+        ] {
             assert!(paths.iter().any(|known| known == path), "{path} is missing in {paths:?}");
         }
     }

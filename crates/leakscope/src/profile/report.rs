@@ -36,7 +36,7 @@ pub(crate) fn analysis(
     let Opened { whole, column, .. } = opened;
     let part = opened.part();
     warnings.extend(part.warnings().iter().cloned());
-    let is_histogram = whole.format() == Format::ClassHistogram;
+    let is_histogram = matches!(whole.format(), Format::ClassHistogram | Format::PythonTypes);
     let mut rows = Vec::new();
     if extent.functions > 0 || is_histogram {
         rows = profile::top(part, options.by().granularity());

@@ -32,9 +32,25 @@ const FACTS: [&str; 9] = [
 /// Whether these are first bytes of the JSON of our agent, also with its fields by name, as Flask writes a `dict`.
 pub(super) fn knows(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(START_BYTES)];
-    let has = |name: &[u8]| memchr::memmem::find(start, name).is_some();
     let dense: Vec<u8> = start.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    dense.starts_with(b"{\"frames\":[[") || is_snapshot(bytes) && has(b"\"leakscope\"") && has(b"\"python-heap\"")
+    dense.starts_with(b"{\"frames\":[[") || is_document(bytes, b"\"python-heap\"")
+}
+
+/// Whether these are first bytes of a JSON of our agent that is called so.
+pub(super) fn is_document(bytes: &[u8], called: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(START_BYTES)];
+    let has = |name: &[u8]| memchr::memmem::find(start, name).is_some();
+    is_snapshot(bytes) && has(b"\"leakscope\"") && has(called)
+}
+
+/// # Errors
+/// [`HeapError::Invalid`] for another version of the agent's JSON, and for none.
+pub(super) fn version_fits(version: Option<i64>) -> Result<(), HeapError> {
+    if version == Some(VERSION) {
+        return Ok(());
+    }
+    let found = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+    Err(HeapError::Invalid { place: "version".to_owned(), expected: VERSION.to_string(), found })
 }
 
 /// Reads the JSON of our agent: a sample a stack, and one of all that have none.
@@ -171,10 +187,7 @@ impl File {
         let invalid = |place: &str, expected: String, found: String| {
             Err(HeapError::Invalid { place: place.to_owned(), expected, found })
         };
-        if self.version != Some(VERSION) {
-            let found = self.version.map_or_else(|| "none".to_owned(), |version| version.to_string());
-            return invalid("version", VERSION.to_string(), found);
-        }
+        version_fits(self.version)?;
         if !self.has_stacks {
             return invalid("stacks", "a list of stacks".to_owned(), "none".to_owned());
         }
