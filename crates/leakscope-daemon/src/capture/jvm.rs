@@ -1,8 +1,7 @@
-//! Evidence of JVMs: classes, old objects with what holds them, and dumps, by `HotSpot`'s attach protocol, Jolokia or
-//! Spring Boot Actuator.
+//! Evidence of JVMs: classes, old objects with what holds them, and dumps, by HotSpot's attach protocol, Jolokia or Spring Boot Actuator.
 //!
-//! On this host the JVM is spoken with directly (`attach`). Jolokia gives the same commands over HTTP; what they write
-//! into a file is had where the process is on this host. Actuator gives dumps alone.
+//! On this host the JVM is spoken with directly (`attach`). Jolokia gives the same commands over HTTP; what they write into a file is
+//! had where the process is on this host. Actuator gives dumps alone.
 
 mod actuator;
 mod attach;
@@ -35,8 +34,7 @@ const RECORDING_ROOM: Bytes = Bytes(64 << 20);
 /// Room for a dump beyond its predicted size.
 const DUMP_ROOM: f64 = 1.3;
 
-/// What a JVM gives, without stopping it: it is asked what it says of its heap only where its attach socket is open
-/// already.
+/// What a JVM gives, without stopping it: it is asked what it says of its heap only where its attach socket is open already.
 pub(crate) async fn survey(subject: &Subject) -> Found {
     let mut found = Found::default();
     let closed = match attached(subject) {
@@ -82,8 +80,7 @@ pub(crate) async fn survey(subject: &Subject) -> Found {
 pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Output<'_>) -> Result<Taken, CaptureError> {
     let mut taken = Taken { armed: false, process_started_at: subject.pid.and_then(proc::started_at) };
     let attached = open_attached(subject).await;
-    // Asked only where it is needed, so that what is said is why the JVM could not be attached to and not that there is
-    // no Jolokia.
+    // Asked only where it is needed, so that what is said is why the JVM could not be attached to and not that there is no Jolokia.
     let jolokia = match jolokia(subject) {
         Some(jolokia) if attached.is_err() && served(jolokia.answers()).await.is_ok() => Some(jolokia),
         _ => None,
@@ -103,8 +100,8 @@ pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Outp
         (CaptureKind::JvmHeapDump, Ok(attached), _) => {
             take::heap_dump(&Channel::Attach(&attached), &attached.jvm, output).await?;
         }
-        (CaptureKind::JvmHeapDump, Err(closed), _) => {
-            take_dump_over_http(subject, closed, output).await?;
+        (CaptureKind::JvmHeapDump, Err(closed), jolokia) => {
+            take_dump_over_http(subject, closed, jolokia, output).await?;
         }
         (CaptureKind::JvmHistogram | CaptureKind::JvmOldObjects, Err(closed), None) => return Err(closed.into()),
         (other, ..) => {
@@ -114,13 +111,22 @@ pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Outp
     Ok(taken)
 }
 
-/// By Actuator: `GC.heap_dump` is the one command that the JVM's bean, and so Jolokia, does not have.
-async fn take_dump_over_http(subject: &Subject, closed: Closed, output: &mut Output<'_>) -> Result<(), CaptureError> {
+/// Actuator first, since it needs no file of ours in the JVM's file system; then Jolokia, where the file can be reached.
+async fn take_dump_over_http(
+    subject: &Subject,
+    closed: Closed,
+    jolokia: Option<Jolokia<'_>>,
+    output: &mut Output<'_>,
+) -> Result<(), CaptureError> {
     let Some(http) = &subject.http else { return Err(closed.into()) };
     let path = &subject.settings.jvm.actuator_path;
-    match served(actuator::survey(http, path)).await {
-        Ok(()) => actuator::take(http, path, output).await,
-        Err(refused) => {
+    let refused = match served(actuator::survey(http, path)).await {
+        Ok(()) => return actuator::take(http, path, output).await,
+        Err(refused) => refused,
+    };
+    match (jolokia, local(subject)) {
+        (Some(jolokia), Ok(jvm)) => take::heap_dump(&Channel::Jolokia(jolokia), &jvm, output).await,
+        _ => {
             let ((attach, remedy), (actuator, other)) = (words(closed), words(refused));
             Err(CaptureError::Unavailable(format!("{attach} ({remedy}); {actuator} ({other})")))
         }
@@ -158,7 +164,6 @@ async fn survey_jolokia(subject: &Subject, found: &mut Found) -> Result<(), Clos
     found.heap = heap.used;
     if let Ok(jvm) = local(subject) {
         offer(&jvm, &way, heap, None, found);
-        found.means.retain(|means| means.kind != CaptureKind::JvmHeapDump);
     } else {
         found.means.push(Means { kind: CaptureKind::JvmHistogram, way: counted(&way, heap), hint: heap.histogram() });
     }

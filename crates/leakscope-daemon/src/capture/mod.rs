@@ -10,6 +10,7 @@ mod native;
 mod node;
 mod probe;
 mod process;
+mod python;
 
 use leakscope_model::{CaptureKind, Runtime};
 
@@ -23,7 +24,8 @@ pub(crate) async fn survey(subject: &Subject) -> Found {
         Runtime::Node => node::survey(subject).await,
         Runtime::Jvm => jvm::survey(subject).await,
         Runtime::Native => native::survey(subject).await,
-        Runtime::DotNet | Runtime::Python => Found::default(),
+        Runtime::Python => python::survey(subject).await,
+        Runtime::DotNet => Found::default(),
         Runtime::Unknown => guessed(subject).await,
     };
     found.join(process::survey(subject).await);
@@ -57,7 +59,7 @@ pub(crate) async fn take(
         CaptureKind::JvmOldObjects | CaptureKind::JvmHistogram | CaptureKind::JvmHeapDump => {
             jvm::take(subject, kind, output).await
         }
-        CaptureKind::PythonHeap => Err(CaptureError::Unavailable("Python is not there yet".into())),
+        CaptureKind::PythonHeap => python::take(subject, kind, output).await,
         CaptureKind::NativeHeap => native::take(subject, kind, output).await,
     }
 }

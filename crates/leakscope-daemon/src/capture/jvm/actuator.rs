@@ -1,15 +1,17 @@
 //! Spring Boot Actuator: a dump over HTTP, where it is exposed and allowed.
 //!
-//! Source: Spring Boot's reference, "Actuator API, Heap Dump"; since 3.5 access to `heapdump` is `NONE` unless
-//! configured.
+//! Source: Spring Boot's reference, "Actuator API, Heap Dump"; since 3.5 access to `heapdump` is `NONE` unless configured.
+
+use std::io;
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::super::{CaptureError, HttpAccess, Known, Output};
+use super::super::{CaptureError, HttpAccess, Output};
 use super::hotspot::Closed;
+use crate::http;
 
-/// Most bytes of the list of endpoints; of a longer one the rest is not read.
+/// Most bytes of the list of endpoints.
 const LINKS_BYTES_MAX: usize = 1 << 20;
 /// What a dump begins with, and one that was packed on its way.
 const STARTS: [&[u8]; 2] = [b"JAVA PROFILE 1.0.", &[0x1f, 0x8b]];
@@ -23,11 +25,24 @@ const EXPOSE: &str = "set `management.endpoints.web.exposure.include=health,heap
 /// [`Closed`] with the one change that would open it.
 pub(super) async fn survey(http: &HttpAccess, path: &str) -> Result<(), Closed> {
     let unreachable = |error: CaptureError| Closed::shut(error.to_string(), "see that the service can be reached");
-    let answer = http.peek(path, LINKS_BYTES_MAX).await.map_err(unreachable)?;
-    if answer.status != StatusCode::OK {
-        return Err(refused(answer.status, path));
+    let broken = |error: reqwest::Error| {
+        Closed::shut(
+            format!("`{}{path}` did not answer: {}", http.base(), http::reason(&error)),
+            "see that the service can be reached",
+        )
+    };
+    let mut response = http.get(path).map_err(unreachable)?.send().await.map_err(broken)?;
+    if response.status() != StatusCode::OK {
+        return Err(refused(response.status(), path));
     }
-    listed(&answer.start, path)
+    let mut links = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(broken)? {
+        links.extend_from_slice(&piece);
+        if links.len() > LINKS_BYTES_MAX {
+            return Err(Closed::shut(format!("`{path}` answers something else than Actuator"), EXPOSE));
+        }
+    }
+    listed(&links, path)
 }
 
 fn listed(links: &[u8], path: &str) -> Result<(), Closed> {
@@ -56,10 +71,30 @@ fn refused(status: StatusCode, path: &str) -> Closed {
 /// Streams the dump.
 ///
 /// # Errors
-/// [`CaptureError::Unexpected`] where the endpoint refuses or gives what is no dump.
-pub(super) async fn take(http: &HttpAccess, path: &str, output: &mut Output<'_>) -> Result<(), CaptureError> {
-    let begins = |start: &[u8]| STARTS.iter().any(|known| start.starts_with(known));
-    http.stream_known(&format!("{path}/heapdump"), &Known { what: "a dump in the format HPROF", begins }, output).await
+/// [`CaptureError::Unavailable`] where the endpoint refuses, [`CaptureError::Unexpected`] for what is no dump.
+pub(super) async fn take(access: &HttpAccess, path: &str, output: &mut Output<'_>) -> Result<(), CaptureError> {
+    let path = format!("{path}/heapdump");
+    let from = || format!("`{}{path}`", access.base());
+    let broken =
+        |error: reqwest::Error| CaptureError::Broken { from: from(), source: io::Error::other(http::reason(&error)) };
+    let mut response = access.get(&path)?.send().await.map_err(broken)?;
+    if response.status() != StatusCode::OK {
+        return Err(CaptureError::from(refused(response.status(), &path)));
+    }
+    let mut start = Vec::new();
+    while start.len() < STARTS[0].len() {
+        let Some(piece) = response.chunk().await.map_err(broken)? else { break };
+        start.extend_from_slice(&piece);
+    }
+    if !STARTS.iter().any(|known| start.starts_with(known)) {
+        let found = format!("{} bytes of something else", start.len());
+        return Err(CaptureError::Unexpected { from: from(), expected: "a dump in the format HPROF", found });
+    }
+    output.write(&start)?;
+    while let Some(piece) = response.chunk().await.map_err(broken)? {
+        output.write(&piece)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! `HotSpot`'s attach protocol over its UNIX socket, as `jcmd` speaks it: one connection a command.
+//! HotSpot's attach protocol over its UNIX socket, as `jcmd` speaks it: one connection a command.
 //!
-//! Version 1: `"1" 0 command 0 argument 0 argument 0 argument 0`, answered by `"<return code>\n"` and text up to the
-//! end. The JVM opens the socket `/tmp/.java_pidN` when it finds `.attach_pidN` at a SIGQUIT. Root and the JVM's own
-//! user are served; a JVM before 11 serves its own user only.
+//! Version 1: `"1" 0 command 0 argument 0 argument 0 argument 0`, answered by `"<return code>\n"` and text up to the end. The JVM opens
+//! the socket `/tmp/.java_pidN` when it finds `.attach_pidN` at a SIGQUIT. Root and the JVM's own user are served; a JVM before 11
+//! serves its own user only.
 //!
-//! Source: src/hotspot/os/linux/attachListener_linux.cpp of JDK 17, src/hotspot/os/posix/attachListener_posix.cpp of
-//! JDK 25.
+//! Source: src/hotspot/os/linux/attachListener_linux.cpp of JDK 17, src/hotspot/os/posix/attachListener_posix.cpp of JDK 25.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

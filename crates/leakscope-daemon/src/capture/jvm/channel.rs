@@ -1,8 +1,7 @@
-//! Two ways to give a JVM the commands of `jcmd`: its attach socket, and Jolokia, which serves the same ones as
-//! operations of a bean.
+//! Two ways to give a JVM the commands of `jcmd`: its attach socket, and Jolokia, which serves the same ones as operations of a bean.
 //!
-//! Source: the bean `com.sun.management:type=DiagnosticCommand` (`sun.management.DiagnosticCommandImpl`:
-//! `GC.class_histogram` is `gcClassHistogram`), jolokia.org's protocol, version 7 and 8.
+//! Source: the bean `com.sun.management:type=DiagnosticCommand` (`sun.management.DiagnosticCommandImpl`: `GC.class_histogram` is
+//! `gcClassHistogram`), jolokia.org's protocol, version 7 and 8.
 
 use leakscope_model::Bytes;
 use reqwest::header::CONTENT_TYPE;
@@ -95,9 +94,8 @@ impl Jolokia<'_> {
             from: from(),
             source: std::io::Error::other(http::reason(&error)),
         };
-        // The agent in the JVM answers below its path only, the servlet at both.
-        let path = format!("{}/", self.path.trim_end_matches('/'));
-        let request = self.http.post(&path)?.header(CONTENT_TYPE, "application/json").body(body(command).to_string());
+        let request =
+            self.http.post(self.path)?.header(CONTENT_TYPE, "application/json").body(body(command).to_string());
         let mut response = request.send().await.map_err(broken)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(unexpected("status 200", response.status().to_string()));

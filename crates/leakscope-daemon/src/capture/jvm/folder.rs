@@ -1,5 +1,4 @@
-//! A private folder in a JVM's own files, for what it writes: gone with all that is in it when dropped, and not to be
-//! guessed before.
+//! A private folder in a JVM's own files, for what it writes: gone with all that is in it when dropped, and not to be guessed before.
 //!
 //! A JVM that is stopped in between finds no folder to write to when it goes on, so that nothing is left behind.
 
@@ -106,8 +105,7 @@ impl Folder {
         }
     }
 
-    /// The file that the JVM has written. It has no name any more when this returns, so that it is gone when it is
-    /// closed.
+    /// The file that the JVM has written. It has no name any more when this returns, so that it is gone when it is closed.
     ///
     /// # Errors
     /// [`CaptureError::Unexpected`] when there is no file.

@@ -1,5 +1,4 @@
-//! A `HotSpot` JVM on this host, as `/proc` shows it: whether it can be spoken with, and why not. Nothing here disturbs
-//! it.
+//! A HotSpot JVM on this host, as `/proc` shows it: whether it can be spoken with, and why not. Nothing here disturbs it.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ const SIGQUIT_BIT: u64 = 1 << 2;
 /// The variables by which a JVM takes options.
 const OPTION_VARIABLES: [&str; 3] = ["JAVA_TOOL_OPTIONS=", "JDK_JAVA_OPTIONS=", "_JAVA_OPTIONS="];
 
-/// A `HotSpot` JVM that may be spoken with.
+/// A HotSpot JVM that may be spoken with.
 #[derive(Debug)]
 pub(super) struct Hotspot {
     /// Its number here.
@@ -28,7 +27,7 @@ pub(super) struct Hotspot {
     pub(super) user: Uid,
     /// Its effective group.
     pub(super) group: Gid,
-    /// Whether it catches SIGQUIT, as a `HotSpot` does that was not told otherwise.
+    /// Whether it catches SIGQUIT, as a HotSpot does that was not told otherwise.
     pub(super) catches_quit: bool,
     /// Whether its options forbid to attach.
     pub(super) attach_disabled: bool,
@@ -73,7 +72,7 @@ impl Hotspot {
     /// The JVM under a number of this host.
     ///
     /// # Errors
-    /// [`Closed`] when it is gone, is no `HotSpot`, or may not be spoken with.
+    /// [`Closed`] when it is gone, is no HotSpot, or may not be spoken with.
     pub(super) fn find(pid: u32) -> Result<Self, Closed> {
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Closed::Gone)?;
         // ORDER: the handle comes first, so that all that is read afterwards is of this process or fails.
@@ -134,8 +133,7 @@ impl Hotspot {
     fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = path.strip_prefix("/").unwrap_or(path);
         match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-            // Linux before 5.6, or a filter of system calls that does not know it: then a link at the end is not
-            // followed.
+            // Linux before 5.6, or a filter of system calls that does not know it: then a link at the end is not followed.
             Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
                 rustix::fs::openat(&self.root, path, flags | OFlags::NOFOLLOW, Mode::empty())
             }

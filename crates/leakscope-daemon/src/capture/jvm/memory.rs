@@ -18,12 +18,12 @@ const RECORDING: Bytes = Bytes(512 << 10);
 /// A histogram of some hundred to thousand classes.
 const HISTOGRAM: Bytes = Bytes(128 << 10);
 
-/// Greatest heap whose histogram counts what is alive only, for which the JVM collects all of it first. A greater heap
-/// would stand still for too long; all objects are counted there, garbage too. The greatest heap never changes, so that
-/// the histograms of a process can be compared.
+/// Greatest heap whose histogram counts what is alive only, for which the JVM collects all of it first. A greater heap would stand
+/// still for too long; all objects are counted there, garbage too. The greatest heap never changes, so that the histograms of a
+/// process can be compared.
 const LIVE_HEAP_MAX: Bytes = Bytes(512 << 20);
-/// Most heap in use at which the JVM looks for what holds its old objects. In a greater one it would stand still for
-/// seconds, and the recording has where they were allocated only.
+/// Most heap in use at which the JVM looks for what holds its old objects. In a greater one it would stand still for seconds, and the
+/// recording has where they were allocated only.
 const PATHS_HEAP_MAX: Bytes = Bytes(2 << 30);
 
 /// What a JVM says of its heap.
@@ -83,8 +83,7 @@ pub(super) fn dump_size(used: Bytes) -> Bytes {
     Bytes((used.0 as f64 * DUMP_RATIO) as u64)
 }
 
-/// The sum of what generations, or the one heap, have in use: `used 3126K`, Shenandoah's `4608K used`. Metaspace is no
-/// heap.
+/// The sum of what generations, or the one heap, have in use: `used 3126K`, Shenandoah's `4608K used`. Metaspace is no heap.
 fn used(heap_info: &str) -> Option<Bytes> {
     let lines = heap_info
         .lines()
@@ -120,8 +119,7 @@ fn max_heap(flags: &str) -> Option<Bytes> {
     flags.split_ascii_whitespace().find_map(|flag| flag.strip_prefix("-XX:MaxHeapSize=")?.parse().ok()).map(Bytes)
 }
 
-/// Bytes that native memory tracking says are committed, where it is on: `Total: reserved=1,2KB, committed=3KB` with 17
-/// and 25.
+/// Bytes that native memory tracking says are committed, where it is on: `Total: reserved=1,2KB, committed=3KB` with 17 and 25.
 pub(super) fn native_committed(native_memory: &str) -> Option<Bytes> {
     let line = native_memory.lines().find(|line| line.trim_start().starts_with("Total:"))?;
     let (_, committed) = line.split_once("committed=")?;

@@ -1,5 +1,4 @@
-//! Our own flight recording in a JVM: objects that grow old, and nothing else. It ends by itself, and other recordings
-//! are let alone.
+//! Our own flight recording in a JVM: objects that grow old, and nothing else. It ends by itself, and other recordings are let alone.
 
 use std::time::Duration;
 
@@ -7,8 +6,7 @@ use leakscope_model::Timestamp;
 
 /// What its name begins with; the second at which it ends follows, since `JFR.check` does not tell.
 const PREFIX: &str = "leakscope-until-";
-/// How long it records unless it is renewed. A JVM cannot forget a recording that ended by itself, so it is renewed
-/// well before.
+/// How long it records unless it is renewed. A JVM cannot forget a recording that ended by itself, so it is renewed well before.
 const LASTS: Duration = Duration::from_hours(7 * 24);
 /// What is left of it when it is renewed.
 const RENEWED_BEFORE: Duration = Duration::from_hours(3 * 24);
@@ -26,8 +24,8 @@ impl Recording {
         Self { ends_at: now.plus(LASTS).as_millis() / 1_000 }
     }
 
-    /// The one of ours that runs the longest, of what `JFR.check` answers: `Recording 1: name=leakscope-until-1
-    /// duration=168h (running)`, before JDK 17 `Recording: recording=1 name="leakscope-until-1" (running)`.
+    /// The one of ours that runs the longest, of what `JFR.check` answers: `Recording 1: name=leakscope-until-1 duration=168h (running)`,
+    /// before JDK 17 `Recording: recording=1 name="leakscope-until-1" (running)`.
     pub(super) fn running(checked: &str) -> Option<Self> {
         let lines =
             checked.lines().map(str::trim).filter(|line| line.starts_with("Recording") && line.ends_with("(running)"));
@@ -45,8 +43,8 @@ impl Recording {
         now.plus(RENEWED_BEFORE).as_millis() / 1_000 > self.ends_at
     }
 
-    /// The command that starts it. What holds the objects is looked for when it is dumped and asked for, and not at its
-    /// end, since that stops the JVM; ten minutes of chunks hold the last dumps and no more.
+    /// The command that starts it. What holds the objects is looked for when it is dumped and asked for, and not at its end, since
+    /// that stops the JVM; a minute of chunks is more than the one dump needs.
     pub(super) fn start(self) -> String {
         format!(
             "JFR.start name={} settings=none duration={}h maxage=10m maxsize=32m +jdk.OldObjectSample#enabled=true \

@@ -1,5 +1,4 @@
-//! Takes what the commands of a JVM give: text as it comes, files by way of a folder of our own in the JVM's file
-//! system.
+//! Takes what the commands of a JVM give: text as it comes, files by way of a folder of our own in the JVM's file system.
 
 use std::fs::File;
 

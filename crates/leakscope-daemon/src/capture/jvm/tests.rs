@@ -101,7 +101,7 @@ async fn a_newer_jvm_gives_the_same() {
         eprintln!("skipped: LEAKSCOPE_TEST_JAVA names no second `java`");
         return;
     };
-    for collector in ["-XX:+UseG1GC", "-XX:+UseParallelGC"] {
+    for collector in ["-XX:+UseG1GC", "-XX:+UseSerialGC", "-XX:+UseParallelGC"] {
         let Some(shop) = Shop::with(&java, &["-Xmx256m", collector], |_| {}).await else { return };
         dump_of(&shop).await;
         old_objects_of(&shop).await;
@@ -160,13 +160,16 @@ async fn jolokia_gives_the_commands_where_attaching_is_off() {
     shop.keep(3_000).await;
     let mut subject = shop.at(&format!("127.0.0.1:{port}"));
     let found = survey(&subject).await;
-    let all = [CaptureKind::JvmHistogram, CaptureKind::JvmOldObjects];
+    let all = [CaptureKind::JvmHistogram, CaptureKind::JvmOldObjects, CaptureKind::JvmHeapDump];
     assert_eq!(kinds(&found), all, "{found:?}");
     let (histogram, result) = taken(&subject, CaptureKind::JvmHistogram, MIB).await;
     result.unwrap();
     assert!(holds(&histogram, "3000") && holds(&histogram, "Shop$Order"));
     let (recording, result) = taken(&subject, CaptureKind::JvmOldObjects, 64 * MIB).await;
     assert!(result.unwrap().armed && recording.starts_with(b"FLR\0"));
+    let (dump, result) = taken(&subject, CaptureKind::JvmHeapDump, 512 * MIB).await;
+    result.unwrap();
+    assert!(dump.starts_with(b"JAVA PROFILE 1.0.2\0") && holds(&dump, "Shop$Order"));
     assert_eq!(folders(), Vec::<String>::new());
     // From afar there is no way to the files that the JVM writes.
     subject.pid = None;
