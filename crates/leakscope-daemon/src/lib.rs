@@ -6,6 +6,7 @@
 mod analysis;
 mod alert;
 mod api;
+mod by_hand;
 mod capture;
 mod clock;
 mod collector;
@@ -24,6 +25,7 @@ mod telemetry;
 mod tls;
 
 pub use alert::{TestError, TestReport, test_receiver};
+pub use by_hand::{HandTaken, LocalProcess};
 pub use daemon::{Daemon, Settings, StartError};
 pub use discovery::{Finding, Status as FindingStatus};
 

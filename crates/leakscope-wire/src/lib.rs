@@ -29,7 +29,7 @@ pub use profile::{
     Period, ProfileAnalysis, ProfileAnswers, ProfileCall, ProfileDiff, ProfileFunction, ProfileLine, ProfileNode,
     ProfileRoutine, ProfileTotals, SampleType,
 };
-pub use report::{Lacking, Load, Moment, Peer, Report};
+pub use report::{Evidence, Lacking, Load, Means, Moment, Peer, Report};
 pub use series::{Samples, Series, SeriesSet};
 pub use status::{StateCounts, Status, StorageStatus};
 pub use time::rfc3339;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Incident, Interval, Verdict};
+use crate::{CaptureCost, Incident, Interval, Verdict};
 
 /// All that is known of one incident, in the order in which a person wants to know it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -78,4 +78,28 @@ pub struct Lacking {
     pub reason: String,
     /// The one change that would enable it.
     pub remedy: String,
+}
+
+/// What can be captured of one target, as it was looked at last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Evidence {
+    /// Whether it was looked at since the daemon started.
+    pub surveyed: bool,
+    /// What it gives, cheapest first within a weight.
+    pub means: Vec<Means>,
+    /// What it does not give.
+    pub lacking: Vec<Lacking>,
+}
+
+/// One kind of evidence that a target gives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Means {
+    /// Which.
+    pub kind: String,
+    /// `light` or `heavy`.
+    pub weight: String,
+    /// By which way.
+    pub way: String,
+    /// What it would cost.
+    pub predicted: CaptureCost,
 }

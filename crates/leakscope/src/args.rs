@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Targets(cmd::targets::Args),
     Incidents(cmd::incidents::Args),
     Alert(cmd::alert::Args),
+    Capture(cmd::capture::Args),
+    Captures(cmd::captures::Args),
     Analyze(Box<cmd::analyze::Args>),
     Diff(Box<cmd::diff::Args>),
     Redact(cmd::redact::Args),

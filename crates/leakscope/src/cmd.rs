@@ -3,6 +3,8 @@
 pub(crate) mod alert;
 pub(crate) mod analyze;
 pub(crate) mod backtest;
+pub(crate) mod capture;
+pub(crate) mod captures;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;

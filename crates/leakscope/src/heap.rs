@@ -23,6 +23,6 @@ pub(crate) use html::{analysis_html, diff_html};
 pub(crate) use input::{Bytes, Input, read};
 pub(crate) use question::{Questions, ask, parse_id};
 pub(crate) use report::{Extent, analysis, finding, has_leak, histogram};
-pub(crate) use sink::{Answer, Format, Sink, write_private};
+pub(crate) use sink::{Answer, Format, Sink, open_private, write_private};
 pub(crate) use steps::Steps;
 pub(crate) use text::{Shown, WIDTH, analysis_text, class_table, heading, suspect};

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for loopback: one kept connection, GET only, bounded answers. No TLS, no redirects.
+//! A small HTTP/1.1 client for loopback: one kept connection, bounded answers. No TLS, no redirects.
 
 use std::fmt::Write;
 use std::io;
@@ -26,8 +26,18 @@ pub(crate) enum HttpError {
     Broken { address: String, source: io::Error },
     #[error("{address} did not answer within {} s", EXCHANGE_TIMEOUT.as_secs())]
     Late { address: String },
+    #[error("what was fetched cannot be written: {0}")]
+    Unwritable(io::Error),
     #[error("{address} does not speak HTTP/1.1: {what}")]
     Garbled { address: String, what: String },
+}
+
+/// One request: its method, its path, and the JSON that it carries.
+#[derive(Clone, Copy, Debug)]
+struct Request<'a> {
+    method: &'a str,
+    path: &'a str,
+    body: Option<&'a str>,
 }
 
 /// What a server answered.
@@ -80,10 +90,11 @@ impl Client {
     /// # Errors
     /// [`HttpError`]; any status is an answer.
     pub(crate) async fn get(&mut self, path: &str) -> Result<Answer, HttpError> {
+        let request = Request { method: "GET", path, body: None };
         let kept = self.connection.is_some();
-        match timeout(EXCHANGE_TIMEOUT, self.exchange(path)).await {
+        match timeout(EXCHANGE_TIMEOUT, self.exchange(request)).await {
             Ok(Err(HttpError::Broken { .. })) if kept => {
-                let again = timeout(EXCHANGE_TIMEOUT, self.exchange(path)).await;
+                let again = timeout(EXCHANGE_TIMEOUT, self.exchange(request)).await;
                 again.unwrap_or_else(|_| Err(HttpError::Late { address: self.address.clone() }))
             }
             Ok(answer) => answer,
@@ -94,15 +105,80 @@ impl Client {
         }
     }
 
+    /// Asks for something to be done, on a new connection, so that it is asked for once.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) async fn post(&mut self, path: &str, json: &str) -> Result<Answer, HttpError> {
+        self.connection = None;
+        let request = Request { method: "POST", path, body: Some(json) };
+        let exchange = timeout(EXCHANGE_TIMEOUT, self.exchange(request)).await;
+        exchange.unwrap_or_else(|_| Err(HttpError::Late { address: self.address.clone() }))
+    }
+
+    /// Streams the body of one path, which has to say its length, and returns it; any other status than 200 is an answer in full.
+    /// Each piece has the time of an exchange.
+    ///
+    /// # Errors
+    /// [`HttpError`]; what cannot be written is [`HttpError::Unwritable`].
+    pub(crate) async fn download(
+        &mut self,
+        path: &str,
+        to: &mut impl io::Write,
+    ) -> Result<Result<u64, Answer>, HttpError> {
+        let address = self.address.clone();
+        let late = || HttpError::Late { address: address.clone() };
+        let request = Request { method: "GET", path, body: None };
+        self.connection = None;
+        let begun = timeout(EXCHANGE_TIMEOUT, self.begin(request)).await.map_err(|_| late())?;
+        let (mut connection, mut received, head) = begun?;
+        let Framing::Length(length) = head.framing else {
+            return Err(self.garbled("the answer does not say its length".to_owned()));
+        };
+        if head.status != 200 {
+            let body = self.read_body(&mut connection, received, head.framing).await?;
+            return Ok(Err(Answer { status: head.status, body }));
+        }
+        let mut left = length;
+        loop {
+            received.truncate(left);
+            left -= received.len();
+            to.write_all(&received).map_err(HttpError::Unwritable)?;
+            received.clear();
+            if left == 0 {
+                return Ok(Ok(length as u64));
+            }
+            let read = timeout(EXCHANGE_TIMEOUT, connection.read_buf(&mut received)).await.map_err(|_| late())?;
+            if read.map_err(|source| HttpError::Broken { address: self.address.clone(), source })? == 0 {
+                return Err(self.garbled("the answer ends early".to_owned()));
+            }
+        }
+    }
+
     /// Takes the connection for the time of the exchange, so that none is kept after an error.
-    async fn exchange(&mut self, path: &str) -> Result<Answer, HttpError> {
+    async fn exchange(&mut self, request: Request<'_>) -> Result<Answer, HttpError> {
+        let (mut connection, received, head) = self.begin(request).await?;
+        let body = self.read_body(&mut connection, received, head.framing).await?;
+        if head.keep_alive && head.framing != Framing::UntilClose {
+            self.connection = Some(connection);
+        }
+        Ok(Answer { status: head.status, body })
+    }
+
+    /// Sends the request and reads the head; what came after it is the beginning of the body.
+    async fn begin(&mut self, request: Request<'_>) -> Result<(TcpStream, Vec<u8>, Head), HttpError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let fields = &self.fields;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n{fields}\r\n", self.address);
+        let (fields, address, Request { method, path, body }) = (&self.fields, &self.address, request);
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n{fields}");
+        if let Some(body) = body {
+            let _ = write!(request, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        } else {
+            request.push_str("\r\n");
+        }
         let broken = |source| HttpError::Broken { address: self.address.clone(), source };
         connection.write_all(request.as_bytes()).await.map_err(broken)?;
         let mut received = Vec::with_capacity(4_096);
@@ -115,11 +191,7 @@ impl Client {
             }
         };
         received.drain(..head.length);
-        let body = self.read_body(&mut connection, received, head.framing).await?;
-        if head.keep_alive && head.framing != Framing::UntilClose {
-            self.connection = Some(connection);
-        }
-        Ok(Answer { status: head.status, body })
+        Ok((connection, received, head))
     }
 
     async fn connect(&self) -> Result<TcpStream, HttpError> {

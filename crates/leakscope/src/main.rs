@@ -43,6 +43,8 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Targets(args) => wait_for(cmd::targets::run(&args)),
         Command::Incidents(args) => wait_for(cmd::incidents::run(&args)),
         Command::Alert(args) => wait_for(cmd::alert::run(&args)),
+        Command::Capture(args) => wait_for(cmd::capture::run(&args)),
+        Command::Captures(args) => wait_for(cmd::captures::run(&args)),
         Command::Analyze(args) => cmd::analyze::run(&args),
         Command::Diff(args) => cmd::diff::run(&args),
         Command::Redact(args) => cmd::redact::run(&args),

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use leakscope_wire::{Alert, Alerts, Incident, Incidents, Problem, Samples, Status, Target, Targets};
+use leakscope_wire::{
+    Alert, Alerts, Capture, CaptureRequest, Captures, Evidence, Incident, Incidents, Problem, Report, Samples, Status,
+    Target, Targets,
+};
 use serde::de::DeserializeOwned;
 
 use crate::exit::Failure;
-use crate::http::{Client, HttpError};
+use crate::http::{Answer, Client, HttpError};
 
 /// Rows asked for at once.
 const PAGE_ROWS: usize = 1_000;
@@ -65,8 +68,48 @@ impl Remote {
         self.all("/api/v1/incidents", |page: Incidents| (page.incidents, page.next_cursor)).await
     }
 
-    pub(crate) async fn incident(&mut self, id: u64) -> Result<Incident, Failure> {
-        self.get(&format!("/api/v1/incidents/{id}")).await
+    /// The story of one incident.
+    pub(crate) async fn report(&mut self, id: u64) -> Result<Report, Failure> {
+        self.get(&format!("/api/v1/incidents/{id}/report")).await
+    }
+
+    /// The story of one incident as `text`, `markdown` or `html`, without what a terminal would obey.
+    pub(crate) async fn report_as(&mut self, id: u64, form: &str) -> Result<String, Failure> {
+        let body = self.ask(&format!("/api/v1/incidents/{id}/report?format={form}")).await?;
+        let text = String::from_utf8(body).map_err(|error| self.strange(&error.to_string()))?;
+        Ok(text.chars().filter(|c| *c == '\n' || !c.is_control()).collect())
+    }
+
+    /// Every attempt to take evidence, newest first.
+    pub(crate) async fn captures(&mut self) -> Result<Vec<Capture>, Failure> {
+        self.all("/api/v1/captures", |page: Captures| (page.captures, page.next_cursor)).await
+    }
+
+    pub(crate) async fn capture(&mut self, id: u64) -> Result<Capture, Failure> {
+        self.get(&format!("/api/v1/captures/{id}")).await
+    }
+
+    /// What can be captured of a target.
+    pub(crate) async fn evidence(&mut self, target: &str) -> Result<Evidence, Failure> {
+        self.get(&format!("/api/v1/targets/{target}/evidence")).await
+    }
+
+    /// Asks for evidence; answers with the attempt as it is on record.
+    pub(crate) async fn ask_for_capture(&mut self, request: &CaptureRequest) -> Result<Capture, Failure> {
+        let json = serde_json::to_string(request).map_err(|error| Failure::inconclusive(error.to_string()))?;
+        let answer = self.client.post("/api/v1/captures", &json).await.map_err(|error| unreachable_daemon(&error))?;
+        let body = self.good(answer, 202)?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()))
+    }
+
+    /// Streams one path into `to`, and returns how many bytes it has.
+    pub(crate) async fn download(&mut self, path: &str, to: &mut impl std::io::Write) -> Result<u64, Failure> {
+        match self.client.download(path, to).await {
+            Ok(Ok(size)) => Ok(size),
+            Ok(Err(answer)) => Err(self.refusal(&answer)),
+            Err(HttpError::Unwritable(error)) => Err(Failure::usage(HttpError::Unwritable(error).to_string())),
+            Err(error) => Err(unreachable_daemon(&error)),
+        }
     }
 
     /// What receivers were told last, newest first.
@@ -119,20 +162,31 @@ impl Remote {
     }
 
     async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+        let body = self.ask(path).await?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()))
+    }
+
+    async fn ask(&mut self, path: &str) -> Result<Vec<u8>, Failure> {
         let answer = self.client.get(path).await.map_err(|error| unreachable_daemon(&error))?;
-        if answer.status == 200 {
-            return serde_json::from_slice(&answer.body).map_err(|error| self.strange(&error.to_string()));
-        }
+        self.good(answer, 200)
+    }
+
+    fn good(&self, answer: Answer, status: u16) -> Result<Vec<u8>, Failure> {
+        if answer.status == status { Ok(answer.body) } else { Err(self.refusal(&answer)) }
+    }
+
+    /// What another status than the good one says.
+    fn refusal(&self, answer: &Answer) -> Failure {
         let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
         let detail = problem.map_or_else(|| "no further words".to_owned(), |problem| problem.detail);
         let message = format!("{} answered {}: {detail}", self.server, answer.status);
-        Err(match answer.status {
+        match answer.status {
             401 | 403 => {
                 Failure::usage(message).hint("name the token's file by `--token-file` or LEAKSCOPE_TOKEN_FILE")
             }
             400..500 => Failure::usage(message),
             _ => Failure::inconclusive(message),
-        })
+        }
     }
 
     fn strange(&self, what: &str) -> Failure {

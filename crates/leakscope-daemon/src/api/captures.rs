@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use leakscope_engine::{Command, Event};
-use leakscope_model::{Capture, CaptureId, CaptureKind, CaptureState, IncidentId, Phase, TargetId};
+use leakscope_model::{Capture, CaptureId, CaptureKind, CaptureState, IncidentId, Phase, TargetId, Weight};
 use leakscope_store::StoreError;
 use leakscope_wire as wire;
 use serde::Deserialize;
@@ -133,6 +133,33 @@ fn file_name(capture: &Capture) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
     let service: String = capture.service.chars().map(plain).collect();
     format!("{service}-{}.{}", capture.id.0, capture.kind.extension())
+}
+
+/// What can be captured of a target, and what each would cost.
+#[utoipa::path(get, path = "/api/v1/targets/{id}/evidence", params(("id" = String, Path, description = "16 hex digits")), responses((status = 200, body = wire::Evidence), (status = 404, body = wire::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn evidence(
+    State(state): State<Arc<ApiState>>,
+    Segment { value: id, path }: Segment,
+    _: Params<NoQuery>,
+) -> Result<Json<wire::Evidence>, Problem> {
+    let engine = lock(&state.engine);
+    let target = id.parse().ok().filter(|id| engine.watch(*id).is_some());
+    let target: TargetId = target.ok_or_else(|| {
+        Problem::not_found(format!("target `{id}` is not known; `/api/v1/targets` lists them"), &path)
+    })?;
+    let Some(survey) = engine.survey(target) else { return Ok(Json(wire::Evidence::default())) };
+    let means = survey.means.iter().map(|means| wire::Means {
+        kind: means.kind.name().into(),
+        weight: match means.kind.weight() {
+            Weight::Light => "light",
+            Weight::Heavy => "heavy",
+        }
+        .into(),
+        way: means.way.clone(),
+        predicted: engine.predict(target, means.kind).unwrap_or(means.hint).into(),
+    });
+    let lacking = survey.lacking.iter().map(Into::into).collect();
+    Ok(Json(wire::Evidence { surveyed: true, means: means.collect(), lacking }))
 }
 
 /// Asks for evidence of a target, now. The budgets are overruled; room is not, unless `force`. Answers as soon as the attempt is on

@@ -70,6 +70,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/status", get(ops::status))
         .route("/api/v1/targets", get(fleet::targets))
         .route("/api/v1/targets/{id}", get(fleet::target))
+        .route("/api/v1/targets/{id}/evidence", get(captures::evidence))
         .route("/api/v1/services", get(fleet::services))
         .route("/api/v1/services/{name}", get(fleet::service))
         .route("/api/v1/series", get(series::series))

@@ -28,6 +28,7 @@ use super::{alerts, captures, events, fleet, incidents, ops, report, series};
         captures::ask,
         captures::capture,
         captures::cancel,
+        captures::evidence,
         captures::file,
         alerts::alerts,
         events::events,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use leakscope_engine::{Engine, Watch};
-use leakscope_model::{Bytes, Incident, IncidentId, Signal, TargetId, Timestamp};
+use leakscope_model::{Bytes, Incident, IncidentId, Lacking, Signal, TargetId, Timestamp};
 use leakscope_wire as wire;
 use serde::Deserialize;
 
@@ -84,10 +84,15 @@ fn open(engine: &Engine, incident: &Incident, now: Timestamp) -> Open {
         verdict: worst.map(|(_, watch)| watch.verdict()),
         limit: limit.map(|limit| Bytes(limit.max(0.0) as u64)),
         peers: replicas.iter().map(|(id, watch)| peer(*id, watch, incident.targets.contains(id))).collect(),
-        lacking: Vec::new(),
+        lacking: lacking(engine, incident),
     };
     let since = report::begun(&facts).unwrap_or(incident.opened_at);
     Open { report: report::story(&facts, now), worst: worst.map(|(id, _)| *id), since }
+}
+
+fn lacking(engine: &Engine, incident: &Incident) -> Vec<Lacking> {
+    let surveys = incident.targets.iter().filter_map(|id| engine.survey(*id));
+    surveys.flat_map(|survey| survey.lacking.iter().cloned()).collect()
 }
 
 fn peer(id: TargetId, watch: &Watch, leaks: bool) -> wire::Peer {

@@ -86,13 +86,19 @@ impl Sink {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ALONE).open(path)?;
-        // A file that was there keeps its mode when it is opened; a device or a pipe is nobody's to close to others.
-        if file.metadata()?.is_file() {
-            file.set_permissions(fs::Permissions::from_mode(OWNER_ALONE))?;
-        }
-        file.write_all(bytes)
-    };
-    write().map_err(|error: io::Error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
+    let written = open_private(path).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
+}
+
+/// An empty file that only its owner can read.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn open_private(path: &Path) -> io::Result<fs::File> {
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ALONE).open(path)?;
+    // A file that was there keeps its mode when it is opened; a device or a pipe is nobody's to close to others.
+    if file.metadata()?.is_file() {
+        file.set_permissions(fs::Permissions::from_mode(OWNER_ALONE))?;
+    }
+    Ok(file)
 }

@@ -67,7 +67,8 @@ pub(crate) fn state(state: &str) -> Cell {
 /// An incident's state, coloured.
 pub(crate) fn incident_state(state: &str) -> Cell {
     let (icon, color) = match state {
-        "open" => ('▲', Color::Red),
+        "open" | "gathered" | "explained" => ('▲', Color::Red),
+        "acknowledged" => ('▲', Color::Yellow),
         "recovered" => ('▼', Color::Cyan),
         _ => ('✓', Color::DarkGrey),
     };

@@ -18,7 +18,7 @@ fn check(name: &str, found: &str) {
 #[test]
 fn every_command_helps_with_examples_and_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["demo"],
         &["serve"],
@@ -27,6 +27,8 @@ fn every_command_helps_with_examples_and_exit_codes() {
         &["incidents"],
         &["alert", "test"],
         &["alert", "list"],
+        &["capture"],
+        &["captures"],
         &["analyze"],
         &["diff"],
         &["redact"],
@@ -58,9 +60,21 @@ fn completions_and_manual_name_every_command() {
     {
         let ran = run(folder.path(), arguments);
         assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
-        for command in
-            ["demo", "serve", "check", "targets", "incidents", "alert", "analyze", "diff", "redact", "backtest", "doctor"]
-        {
+        for command in [
+            "demo",
+            "serve",
+            "check",
+            "targets",
+            "incidents",
+            "capture",
+            "captures",
+            "alert",
+            "analyze",
+            "diff",
+            "redact",
+            "backtest",
+            "doctor",
+        ] {
             assert!(ran.stdout.contains(command), "{arguments:?} does not name {command}");
         }
     }

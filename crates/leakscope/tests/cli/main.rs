@@ -4,6 +4,7 @@
 mod alert;
 mod analyze;
 mod backtest;
+mod capture;
 mod check;
 mod demo;
 mod diff;

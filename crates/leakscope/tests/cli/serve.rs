@@ -56,6 +56,17 @@ fn a_real_service_is_watched_until_sigterm() {
     let unknown = ask(&["incidents", "7"]);
     assert_eq!((unknown.exit, unknown.stdout.as_str()), (2, ""));
     assert!(unknown.stderr.starts_with(&format!("error: {server} answered 404: ")), "{}", unknown.stderr);
+    let page = ask(&["incidents", "--format", "html"]);
+    assert_eq!((page.exit, page.stdout.as_str()), (2, ""));
+
+    let ran = ask(&["captures", "--state", "refused", "--format", "json"]);
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
+    assert!(serde_json::from_str::<Value>(&ran.stdout).unwrap()["captures"].is_array(), "{}", ran.stdout);
+    let strange = ask(&["capture", "0000000000000001", "--yes"]);
+    assert_eq!((strange.exit, strange.stdout.as_str()), (2, ""));
+    assert!(strange.stderr.contains("answered 404: target `0000000000000001` is not known"), "{}", strange.stderr);
+    let missing = ask(&["captures", "99999", "-o", "none"]);
+    assert_eq!((missing.exit, folder.path().join("none").exists()), (2, false));
 
     assert_eq!(daemon.end_by("TERM"), 0);
     assert!(folder.path().join("data").is_dir());
@@ -66,7 +77,7 @@ fn a_daemon_that_is_not_there_answers_3_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for command in ["targets", "incidents"] {
+    for command in ["targets", "incidents", "captures"] {
         let server = format!("http://127.0.0.1:{port}");
         let expected = format!(
             "error: cannot connect to 127.0.0.1:{port}: Connection refused (os error 111)\n\

@@ -1,0 +1,77 @@
+//! Evidence of one process of this host, asked for by a person, without a daemon: the probes and the gauge, and nothing that is kept.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leakscope_model::{Bytes, CaptureKind, Cost, Runtime, Survey, TargetId};
+use tokio::runtime::Handle;
+
+use crate::capture::{self, Gauge, Output, Subject};
+use crate::config::Capture;
+use crate::{clock, collector, proc};
+
+/// One process of this host.
+#[derive(Debug)]
+pub struct LocalProcess {
+    subject: Subject,
+}
+
+/// What was taken, and what it cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandTaken {
+    /// What it did cost.
+    pub cost: Cost,
+    /// Whether it only started to record, so that growth shows from the next capture on.
+    pub armed: bool,
+}
+
+impl LocalProcess {
+    /// `open_inspector`: whether Node.js may be asked to open its inspector for the time of a capture.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn new(pid: u32, open_inspector: bool) -> Result<Self, String> {
+        if !proc::is_alive(pid) {
+            return Err(format!("process {pid} is not known on this host"));
+        }
+        let mut settings = Capture { heavy: true, ..Capture::default() };
+        settings.node.open_inspector = open_inspector;
+        let subject = Subject {
+            target: TargetId(0),
+            instance: format!("process {pid}"),
+            runtime: Runtime::Unknown,
+            pid: Some(pid),
+            http: None,
+            settings: Arc::new(settings),
+        };
+        Ok(Self { subject: collector::located(&subject) })
+    }
+
+    /// What it gives and what room there is. Pauses nothing.
+    pub async fn survey(&self) -> Survey {
+        collector::look_at(&self.subject, None).await
+    }
+
+    /// Takes evidence into `file`; beyond `size_max` it is stopped. Dropped under way, what was opened in the process is closed.
+    ///
+    /// # Errors
+    /// What was expected and what was found; `file` then holds a part.
+    pub async fn take(
+        &self,
+        kind: CaptureKind,
+        file: &mut (dyn Write + Send),
+        size_max: Bytes,
+        within: Duration,
+    ) -> Result<HandTaken, String> {
+        let began = clock::now();
+        let gauge = Gauge::start(&Handle::current(), &self.subject);
+        let mut output = Output::new(file, size_max);
+        let taken = tokio::time::timeout(within, capture::take(&self.subject, kind, &mut output)).await;
+        let duration = clock::now().since(began);
+        let (pause, memory) = gauge.read().await;
+        let taken = taken.map_err(|_| format!("not done within {} s", within.as_secs()))?;
+        let taken = taken.map_err(|error| error.to_string())?;
+        Ok(HandTaken { cost: Cost { duration, pause, memory, size: output.written() }, armed: taken.armed })
+    }
+}
