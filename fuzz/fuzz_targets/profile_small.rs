@@ -8,7 +8,7 @@ use leakscope_heap::profile;
 use libfuzzer_sys::fuzz_target;
 
 /// What each reader knows its format by.
-const BEGINNINGS: [&str; 9] = [
+const BEGINNINGS: [&str; 11] = [
     "",
     "goroutine 1 [running]:\n",
     "goroutine 1 [chan receive, 4 minutes, locked to thread]:\nmain.main()\n\t",
@@ -17,6 +17,8 @@ const BEGINNINGS: [&str; 9] = [
     " num     #instances         #bytes  class name (module)\n",
     "{\"leakscope\":\"python-heap\",\"version\":1,\"frames\":[[\"a.py\",1,null]],\"stacks\":[",
     "{\"total_num_allocations\":9,\"total_bytes_allocated\":9,\"top_allocations_by_size\":[",
+    "leakscope-process/1\n",
+    "leakscope-process/1\ntime 1\n# smaps\n00400000-00600000 r-xp 00000000 fe:01 47 /srv/shop\n",
     "main;serve 1\n",
 ];
 

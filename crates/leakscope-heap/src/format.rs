@@ -31,6 +31,8 @@ pub enum Format {
     PythonTypes,
     /// `memray stats --json`.
     MemrayStats,
+    /// Mappings, descriptors and threads of a process, as leakscope takes them from `/proc`.
+    Process,
     /// A line a stack, with a number: `main;serve;put 12`.
     Collapsed,
 }
@@ -49,6 +51,7 @@ const ALL: [Format; 13] = [
     Format::Python,
     Format::PythonTypes,
     Format::MemrayStats,
+    Format::Process,
     Format::Collapsed,
 ];
 
@@ -71,6 +74,7 @@ impl Format {
             Self::Python => "python-heap",
             Self::PythonTypes => "python-types",
             Self::MemrayStats => "memray-stats",
+            Self::Process => "process",
             Self::Collapsed => "collapsed",
         }
     }

@@ -15,6 +15,7 @@ mod filter;
 mod growth;
 mod inlined;
 mod listing;
+mod mappings;
 mod model;
 mod native;
 mod nodes;

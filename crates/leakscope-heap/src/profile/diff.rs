@@ -9,7 +9,7 @@ use super::model::Profile;
 use super::origin::{Origin, Runtime};
 use super::suspects::{Context, suspects};
 use super::tell::{LEAK, Story, warnings_of};
-use super::{native, objects, types, waits};
+use super::{mappings, native, objects, types, waits};
 use crate::findings::Finding;
 use crate::format::Format;
 
@@ -100,6 +100,8 @@ pub(crate) enum Shape {
     Goroutines,
     /// Sampled objects by what holds them.
     Objects,
+    /// A process as the kernel sees it.
+    Process,
 }
 
 impl Shape {
@@ -108,6 +110,7 @@ impl Shape {
         match profile.format {
             format if format.is_by_type() => Self::Types,
             Format::Jfr => Self::Objects,
+            Format::Process => Self::Process,
             _ if columns.bytes.is_none() && (named("goroutine") || named("goroutineleak")) => Self::Goroutines,
             _ => Self::Stacks,
         }
@@ -119,6 +122,7 @@ impl Shape {
             Self::Types => "objects by type",
             Self::Goroutines => "goroutines by stack",
             Self::Objects => "sampled objects by what holds them",
+            Self::Process => "mappings, descriptors and threads",
         }
     }
 }
@@ -177,6 +181,7 @@ pub fn diff(profiles: &[&Profile], context: &Context) -> Result<ProfileDiff, Dif
             found.retain(|finding| finding.suspect.confidence >= LEAK);
             found
         }
+        Shape::Process => mappings::grown(&story),
         Shape::Stacks => stacks_grown(&story),
     };
     findings.extend(native::grown(&story));

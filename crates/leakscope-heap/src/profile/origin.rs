@@ -56,6 +56,8 @@ impl Runtime {
             Format::ClassHistogram | Format::Jfr | Format::Hprof => return Some(Self::Jvm),
             Format::Python | Format::PythonTypes | Format::MemrayStats => return Some(Self::Python),
             Format::Goroutines => return Some(Self::Go),
+            // What the kernel says has no functions.
+            Format::Process => return None,
             Format::Pprof | Format::PprofText | Format::Jemalloc | Format::Collapsed => {}
         }
         let all = [Self::Go, Self::Native, Self::Node, Self::Python, Self::Jvm];

@@ -13,6 +13,7 @@ mod maps;
 mod memray_stats;
 mod otlp;
 mod pprof;
+mod process;
 mod protobuf;
 mod python;
 mod python_types;
@@ -54,6 +55,7 @@ pub(crate) const READERS: &[Reader] = &[
     Reader { format: Format::PythonTypes, knows: python_types::knows, read: python_types::read },
     Reader { format: Format::MemrayStats, knows: memray_stats::knows, read: memray_stats::read },
     Reader { format: Format::ClassHistogram, knows: class_histogram::knows, read: class_histogram::read },
+    Reader { format: Format::Process, knows: process::knows, read: process::read },
     // Nearly any text could be stacks: the last of all.
     Reader { format: Format::Collapsed, knows: collapsed::knows, read: collapsed::read },
 ];

@@ -51,7 +51,8 @@ pub fn suspects(profile: &Profile, context: &Context, max: usize) -> Vec<Finding
         Shape::Types => types::held(&story),
         Shape::Goroutines => waits::held(&story),
         Shape::Objects => objects::held(&story),
-        Shape::Stacks => Vec::new(),
+        // One look at a process says what it has, not what is wrong.
+        Shape::Stacks | Shape::Process => Vec::new(),
     };
     if findings.is_empty() && matches!(shape, Shape::Stacks | Shape::Objects) {
         findings = large(&story);
