@@ -98,10 +98,11 @@ fn grew(finding: &Finding) -> bool {
     finding.growth_bytes.is_some_and(|bytes| bytes > 0) || finding.growth_count.is_some_and(|count| count > 0)
 }
 
-/// Whether it says where: a place in the source, a stack or what holds it.
+/// Whether it says where: a place in the source, a stack of a program, or what holds it. Classes of mappings are no place.
 pub(crate) fn names_site(finding: &Finding) -> bool {
     let suspect = &finding.suspect;
-    suspect.location.is_some() || !suspect.stack.is_empty() || !suspect.path.is_empty()
+    let placed = suspect.stack.iter().any(|frame| frame.file.is_some() || frame.line.is_some());
+    suspect.location.is_some() || placed || !suspect.path.is_empty()
 }
 
 /// Whether it is a leak of two or more captures with a site.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leakscope_model::{
-    Bytes, Capture, CaptureKind, CaptureState, Finding, Incident, IncidentId, IncidentState, Kind, Phase, Signal,
-    Timestamp, Transition, Weight,
+    Bytes, Capture, CaptureKind, CaptureState, Finding, Incident, IncidentId, IncidentState, Kind, Phase, Runtime,
+    Signal, Timestamp, Transition, Weight,
 };
 
 use super::Engine;
@@ -128,12 +128,13 @@ impl Engine {
     pub(super) fn analysed(&mut self, now: Timestamp, analysis: Analysis, effects: &mut Vec<Effect>) {
         let Some(comparison) = self.desk.end_comparison(analysis.analysis) else { return };
         let flat = self.is_flat_while_resident_grows(&comparison, &analysis.total_bytes);
-        let Comparison { incident, kind, captures, .. } = comparison;
+        let Comparison { incident, kind, ref captures, .. } = comparison;
         if let Some(known) = self.incidents.get(incident).filter(|incident| incident.state != IncidentState::Closed) {
             let book = &self.desk.book;
             let kind_of = |id| book.get(id).map(|capture| capture.kind);
-            let merged = suspects::merge(&known.suspects, analysis.findings, &captures, kind, kind_of);
-            let outside = outside_heap(&merged, kind_of);
+            let merged = suspects::merge(&known.suspects, analysis.findings, captures, kind, kind_of);
+            let runtime = self.watches.get(&comparison.target).map(|watch| watch.target.runtime);
+            let outside = outside_heap(&merged, kind_of, runtime);
             let changed = self.incidents.update(incident, |incident| {
                 explain(now, incident, merged, kind);
                 correct(now, incident, flat, outside.as_ref());
@@ -233,18 +234,22 @@ fn proven_by(kind: CaptureKind) -> Option<Kind> {
     }
 }
 
-/// What the process' map says grew outside of the managed heap.
+/// What the process' map says grew outside of the managed heap. Only Go's and the JVM's heap have mappings that can be told from other
+/// anonymous memory; what `malloc` gives from `[heap]` is managed by no runtime.
 fn outside_heap(
     suspects: &[Finding],
     kind_of: impl Fn(leakscope_model::CaptureId) -> Option<CaptureKind>,
+    runtime: Option<Runtime>,
 ) -> Option<Finding> {
-    let is_map = |finding: &&Finding| {
+    let told_apart = matches!(runtime, Some(Runtime::Go | Runtime::Jvm));
+    let is_outside = |finding: &&Finding| {
+        let name = finding.suspect.name.as_str();
         finding.captures.len() > 1
             && finding.captures.last().and_then(|id| kind_of(*id)) == Some(CaptureKind::ProcessMap)
             && finding.growth_bytes.is_some_and(|bytes| bytes > 0)
-            && ["[heap]", "anonymous"].iter().any(|name| finding.suspect.name.contains(name))
+            && (name == "[heap]" || (told_apart && name == "anonymous memory"))
     };
-    suspects.iter().find(is_map).cloned()
+    suspects.iter().find(is_outside).cloned()
 }
 
 /// Corrects the kind of growth where the live heap is flat, and says so at the strongest suspect.
