@@ -22,7 +22,9 @@ pub(crate) fn html(report: &wire::Report) -> String {
             Block::Paragraph(words) => element(&mut page, "p", &words),
             Block::List(items) => {
                 page.push_str("<ul>\n");
-                items.iter().for_each(|item| element(&mut page, "li", item));
+                for item in &items {
+                    element(&mut page, "li", item);
+                }
                 page.push_str("</ul>\n");
             }
             Block::Table { header, rows } => table(&mut page, header, &rows),
@@ -35,11 +37,15 @@ pub(crate) fn html(report: &wire::Report) -> String {
 
 fn table(page: &mut String, header: &[&str], rows: &[Vec<String>]) {
     page.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
-    header.iter().for_each(|title| element(page, "th", title));
+    for title in header {
+        element(page, "th", title);
+    }
     page.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
         page.push_str("<tr>");
-        row.iter().for_each(|cell| element(page, "td", cell));
+        for cell in row {
+            element(page, "td", cell);
+        }
         page.push_str("</tr>\n");
     }
     page.push_str("</tbody></table></div>\n");

@@ -48,6 +48,17 @@ impl Answer {
 
 /// Asks once. `headers` are added to, or replace, `Host`.
 pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    ask_with(address, method, path, headers, "").await
+}
+
+/// As [`ask`], with a body whose length `headers` tell.
+pub(crate) async fn ask_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         write!(request, "Host: {address}\r\n").unwrap();
@@ -55,7 +66,7 @@ pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str, headers: 
     for (name, value) in headers {
         write!(request, "{name}: {value}\r\n").unwrap();
     }
-    request.push_str("\r\n");
+    write!(request, "\r\n{body}").unwrap();
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -6,6 +6,7 @@ mod alerts;
 mod alone;
 mod api;
 mod bad_input;
+mod captures;
 mod client;
 mod events;
 mod house;
