@@ -272,7 +272,7 @@ impl Desk {
                 Outcome::Taken(_) => self.store.delivery_done(member.id, now)?,
                 Outcome::Later(reason, _) => self.store.delivery_failed(member.id, reason, next)?,
                 Outcome::Never(reason) | Outcome::Unseen(reason) => {
-                    self.store.delivery_failed(member.id, reason, None)?
+                    self.store.delivery_failed(member.id, reason, None)?;
                 }
             }
         }

@@ -25,7 +25,10 @@ pub(super) fn payload(word: &Word, routing_key: &Secret, severity: Option<Severi
     });
     let Some(fields) = event.as_object_mut() else { return String::new() };
     if word.firing {
-        let severity = severity.map(Severity::name).unwrap_or(&story.severity);
+        let severity = match severity {
+            Some(severity) => severity.name(),
+            None => &story.severity,
+        };
         fields.insert(
             "payload".into(),
             json!({

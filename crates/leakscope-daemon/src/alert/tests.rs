@@ -125,8 +125,7 @@ fn slack_is_never_sent_more_than_it_takes_and_nobody_is_mentioned() {
     let mut long = incident(1, &"<!channel> ".repeat(100), &[IncidentState::Open]);
     long.transitions[0].cause = "<@U1>&".repeat(2_000);
     let word = Word::of(&notice(&long, Occasion::Opened), &House::default());
-    let text = Some("<!here> ".repeat(1_000));
-    let word = Word { text: text.unwrap(), ..word.worded(None, None) };
+    let word = Word { text: "<!here> ".repeat(1_000), ..word.worded(None, None) };
     let message: Value = serde_json::from_str(&slack::payload(&vec![word; 60], None)).unwrap();
     let blocks = message["blocks"].as_array().unwrap();
     assert!(blocks.len() <= 50, "{}", blocks.len());

@@ -1,6 +1,7 @@
 //! What is told of an incident: made once of the engine's notice, kept in the journal as it is, rendered anew for each try.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use leakscope_engine::{Notice, Occasion};
 use leakscope_model::{Finding, Incident, Timestamp};
@@ -96,13 +97,13 @@ impl Word {
         let title = render(title, default_title(&self.story));
         let mut text = render(text, default_text(&self.story));
         for reason in failed {
-            text.push_str(&format!("\n(the configured template failed: {reason})"));
+            let _ = write!(text, "\n(the configured template failed: {reason})");
         }
         // One line, and no character that could end a header or a field.
         self.title =
             title.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-        self.text =
-            text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect::<String>().trim().to_owned();
+        let kept: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+        kept.trim().clone_into(&mut self.text);
         self
     }
 
@@ -214,7 +215,7 @@ fn page(url: &str, service: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
             shown.push(char::from(byte));
         } else {
-            shown.push_str(&format!("%{byte:02X}"));
+            let _ = write!(shown, "%{byte:02X}");
         }
     }
     shown

@@ -70,7 +70,7 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), arrived).await.unwrap();
     }
 }
 
