@@ -22,9 +22,9 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 const LOOK_BYTES_MAX: usize = 4 << 10;
 /// How long a service may take to answer a look.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that tracemalloc uses for a block, and how long a snapshot stops the program for each: measured in CPython 3.8 to 3.14.
+/// Bytes that tracemalloc uses for a block, and how long a snapshot stops the program for each: measured in `CPython` 3.8 to 3.14.
 const TRACE_BYTES: u64 = 50;
-const PAUSE_PER_BLOCK: Duration = Duration::from_nanos(1_000);
+const PAUSE_PER_BLOCK: Duration = Duration::from_micros(1);
 /// What makes the agent answer.
 const REMEDY: &str = "serve `leakscope_heap.wsgi(app)`, see docs/python.md";
 /// What makes an agent answer that refuses us.

@@ -1,7 +1,7 @@
-//! The running interpreter of a process, as CPython describes itself to debuggers: `_Py_DebugOffsets` in the section `.PyRuntime`.
+//! The running interpreter of a process, as `CPython` describes itself to debuggers: `_Py_DebugOffsets` in the section `.PyRuntime`.
 //!
 //! Only what is known is touched: another cookie, version or build is refused before anything is written.
-//! Source: PEP 768; Include/internal/pycore_debug_offsets.h and Python/remote_debugging.c of CPython 3.14.
+//! Source: PEP 768; `Include/internal/pycore_debug_offsets.h` and `Python/remote_debugging.c` of `CPython` 3.14.
 
 use std::fs::File;
 use std::io;

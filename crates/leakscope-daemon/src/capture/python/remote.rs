@@ -6,7 +6,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, mkdirat, openat, openat2, unlinkat};
 
@@ -51,7 +51,7 @@ pub(super) async fn take(pid: u32, output: &mut Output<'_>) -> Result<Taken, Cap
     let asked = interpreter
         .ask(&format!("{}/{SCRIPT}", folder.path))
         .map_err(|source| CaptureError::Broken { from: from(), source })?;
-    let asked_at = Instant::now();
+    let mut waited = Duration::ZERO;
     loop {
         if let Some(bytes) = folder.answer().map_err(|source| CaptureError::Broken { from: from(), source })? {
             if let Ok(refusal) = serde_json::from_slice::<Refusal>(&bytes) {
@@ -65,13 +65,14 @@ pub(super) async fn take(pid: u32, output: &mut Output<'_>) -> Result<Taken, Cap
         if !proc::is_alive(pid) {
             return Err(CaptureError::Died);
         }
-        if asked.waits() && asked_at.elapsed() > BEGIN_TIMEOUT {
+        if asked.waits() && waited > BEGIN_TIMEOUT {
             let seconds = BEGIN_TIMEOUT.as_secs();
             return Err(CaptureError::Unavailable(format!(
                 "its main thread has executed no Python for {seconds} s: {REMEDY}"
             )));
         }
         tokio::time::sleep(POLL).await;
+        waited += POLL;
     }
 }
 
@@ -82,7 +83,7 @@ struct Folder {
     path: String,
     name: String,
     parent: OwnedFd,
-    folder: OwnedFd,
+    inner: OwnedFd,
 }
 
 impl Folder {
@@ -100,7 +101,7 @@ impl Folder {
                 return Err(error.into());
             }
         };
-        let made = Self { path: format!("/tmp/{name}"), name, parent, folder };
+        let made = Self { path: format!("/tmp/{name}"), name, parent, inner: folder };
         made.fill(pid)?;
         Ok(made)
     }
@@ -108,7 +109,7 @@ impl Folder {
     /// Writes the script, and gives both to the process' user.
     fn fill(&self, pid: u32) -> std::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut script = File::from(openat(&self.folder, SCRIPT, flags, Mode::RUSR | Mode::WUSR)?);
+        let mut script = File::from(openat(&self.inner, SCRIPT, flags, Mode::RUSR | Mode::WUSR)?);
         // A string of JSON is one of Python, and one line that leaves no name behind is all that runs in `__main__`.
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let arguments = format!("({}, {}, '_leakscope_heap')", text(&format!("{}/{ANSWER}", self.path)), text(AGENT));
@@ -118,7 +119,7 @@ impl Folder {
         script.write_all(run.as_bytes())?;
         let owner = proc::owner(pid).ok_or_else(|| std::io::Error::other("its user cannot be read"))?;
         if owner.uid != rustix::process::geteuid().as_raw() {
-            for file in [script.into(), self.folder.try_clone()?] {
+            for file in [script.into(), self.inner.try_clone()?] {
                 let file: OwnedFd = file;
                 fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
             }
@@ -129,7 +130,7 @@ impl Folder {
     /// What the agent has written, once it is there: whole, since it moves it there.
     fn answer(&self) -> std::io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.folder, ANSWER, flags, Mode::empty()) {
+        let file = match openat(&self.inner, ANSWER, flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -142,8 +143,8 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        for entry in Dir::read_from(&self.folder).into_iter().flatten().flatten() {
-            let _ = unlinkat(&self.folder, entry.file_name(), AtFlags::empty());
+        for entry in Dir::read_from(&self.inner).into_iter().flatten().flatten() {
+            let _ = unlinkat(&self.inner, entry.file_name(), AtFlags::empty());
         }
         let _ = unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR);
     }

@@ -42,7 +42,6 @@ pub(super) struct Shop {
 
 impl Shop {
     /// None where there is no such Python.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     pub(super) fn start(python: &str, program: &str, token: Option<&str>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("shop.py"), program).unwrap();
@@ -246,7 +245,7 @@ fn looping() -> String {
     format!("{before}{LOOP}")
 }
 
-/// CPython 3.14, by `LEAKSCOPE_TEST_PYTHON` or by its name.
+/// `CPython` 3.14, by `LEAKSCOPE_TEST_PYTHON` or by its name.
 fn python_3_14() -> String {
     std::env::var("LEAKSCOPE_TEST_PYTHON").unwrap_or_else(|_| "python3.14".to_owned())
 }
