@@ -38,7 +38,7 @@ pub enum Format {
 }
 
 /// All formats, in the order of the list that people see.
-const ALL: [Format; 13] = [
+const ALL: [Format; 14] = [
     Format::V8HeapSnapshot,
     Format::Hprof,
     Format::Pprof,
