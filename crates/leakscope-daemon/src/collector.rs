@@ -256,7 +256,8 @@ async fn collect(
             armed: taken.armed,
         })),
         Err(error) => {
-            let died = matches!(error, CaptureError::Died) || subject.pid.is_some_and(|pid| proc::started_at(pid).is_none());
+            let died =
+                matches!(error, CaptureError::Died) || subject.pid.is_some_and(|pid| proc::started_at(pid).is_none());
             failed(order, &error, died, cost)
         }
     }

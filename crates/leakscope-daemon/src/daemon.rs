@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use leakscope_engine::{AlertPolicy, Command, Engine, EngineConfig, Event, Restored, Tuning};
+use leakscope_engine::{AlertPolicy, CapturePolicy, Command, Engine, EngineConfig, Event, Restored, Tuning};
 use leakscope_model::{Signal, TargetId, Timestamp};
 use leakscope_store::{Retention, Store, StoreError};
 use tokio::net::TcpListener;
@@ -20,7 +20,7 @@ use crate::analysis::{self, Analyser};
 use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, Severable, TlsListener};
 use crate::clock;
 use crate::collector::Collector;
-use crate::config::{Alerting, Config, ConfigErrors, Flapping, Secret, Sourced, Storage, Web, WebFile};
+use crate::config::{Alerting, Capture, Config, ConfigErrors, Flapping, Secret, Sourced, Storage, Web, WebFile};
 use crate::fleet::Fleet;
 use crate::keeper::{self, Chore};
 use crate::runtime::{Performers, Unrecorded};
@@ -121,7 +121,8 @@ impl Daemon {
         let false_alarms = config.detection.false_alarms_per_1000_service_days;
         let tuning = Tuning::for_false_alarms(false_alarms);
         let alert = alert_policy(&config.alerting);
-        let engine_config = EngineConfig { time_scale, tuning, alert, ..EngineConfig::default() };
+        let capture = capture_policy(&config.capture);
+        let engine_config = EngineConfig { time_scale, tuning, alert, capture, ..EngineConfig::default() };
         let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config, clock::now())?)));
         let (events, inbox) = std::sync::mpsc::channel();
         let scraper = Scraper::start(events.clone()).map_err(StartError::Thread)?;
@@ -335,6 +336,21 @@ fn serve(
             })
         }
     })
+}
+
+/// What evidence may be taken, as the configuration says.
+fn capture_policy(capture: &Capture) -> CapturePolicy {
+    CapturePolicy {
+        light: capture.light,
+        heavy: capture.heavy,
+        headroom: capture.headroom,
+        heavy_per_target_per_day: capture.heavy_per_target_per_day,
+        light_per_service_per_hour: capture.light_per_service_per_hour,
+        size_max: capture.size_max,
+        analysis_memory: capture.analysis_memory,
+        spacing: capture.interval,
+        ..CapturePolicy::default()
+    }
 }
 
 /// When receivers are told, as the configuration says.

@@ -43,11 +43,7 @@ async fn guessed(subject: &Subject) -> Found {
 }
 
 /// Takes evidence of a kind into `output`.
-pub(crate) async fn take(
-    subject: &Subject,
-    kind: CaptureKind,
-    output: &mut Output<'_>,
-) -> Result<Taken, CaptureError> {
+pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Output<'_>) -> Result<Taken, CaptureError> {
     match kind {
         CaptureKind::ProcessMap => process::take(subject, kind, output).await,
         CaptureKind::GoHeap
