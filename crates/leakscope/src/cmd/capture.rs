@@ -176,10 +176,10 @@ fn chosen(survey: &Survey, wanted: Option<CaptureKind>) -> Result<&Means, Failur
         let given: Vec<&str> = survey.means.iter().map(|means| means.kind.name()).collect();
         let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
         let failure = |reason: String| Failure::inconclusive(format!("{reason}; the process gives {given}"));
-        match lacking {
-            Some(lacking) => failure(format!("{}: {}", lacking.kind.name(), lacking.reason)).hint(&lacking.remedy),
-            None => failure("what is wanted is not to be had of this process".to_owned()),
+        if let Some(lacking) = lacking {
+            return failure(format!("{}: {}", lacking.kind.name(), lacking.reason)).hint(&lacking.remedy);
         }
+        failure("what is wanted is not to be had of this process".to_owned())
     })
 }
 
