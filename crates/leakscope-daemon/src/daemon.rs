@@ -20,9 +20,9 @@ use crate::analysis::{self, Analyser};
 use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, Severable, TlsListener};
 use crate::clock;
 use crate::collector::Collector;
-use crate::config::{Alerting, Capture, Config, ConfigErrors, Flapping, Secret, Sourced, Storage, Web, WebFile};
+use crate::config::{Alerting, Capture, Config, ConfigErrors, Flapping, Secret, Sourced, Web, WebFile};
 use crate::fleet::Fleet;
-use crate::keeper::{self, Chore};
+use crate::keeper::{self, Chore, Keep};
 use crate::runtime::{Performers, Unrecorded};
 use crate::scrape::Scraper;
 use crate::sync::lock;
@@ -129,8 +129,8 @@ impl Daemon {
         let telemetry = Arc::new(Telemetry::new(scraper.stats.clone()));
         let (chores, chore_inbox) = std::sync::mpsc::channel();
         let keeper_thread = {
-            let (store, telemetry, retention) = (store.clone(), telemetry.clone(), retention(&config.storage));
-            spawn("store", move || keeper::run(&store, &chore_inbox, &telemetry, retention))?
+            let (store, telemetry, events, keep) = (store.clone(), telemetry.clone(), events.clone(), keep(config));
+            spawn("store", move || keeper::run(&store, &chore_inbox, &telemetry, &events, keep))?
         };
         let stop_loop = Arc::new(AtomicBool::new(false));
         let program = settings.program.clone().unwrap_or_else(analysis::own_program);
@@ -150,6 +150,7 @@ impl Daemon {
             collector,
             notifier: notifier.clone(),
             unrecorded: Unrecorded::default(),
+            logged: BTreeMap::new(),
             stop: stop_loop.clone(),
         };
         let loop_thread = spawn("engine", move || run_loop(performers, &inbox))?;
@@ -364,12 +365,13 @@ fn alert_policy(alerting: &Alerting) -> AlertPolicy {
     }
 }
 
-pub(crate) fn retention(storage: &Storage) -> Retention {
-    Retention {
-        samples_age_max: storage.retention_time,
+pub(crate) fn keep(config: &Config) -> Keep {
+    let retention = Retention {
+        samples_age_max: config.storage.retention_time,
         incidents_age_max: INCIDENTS_AGE_MAX,
-        size_max: Some(storage.retention_size),
-    }
+        size_max: Some(config.storage.retention_size),
+    };
+    Keep { retention, captures: (config.capture.retention_time, config.capture.retention_size) }
 }
 
 /// Closed incidents are small and worth more than samples: they stay a year.

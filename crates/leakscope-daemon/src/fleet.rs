@@ -16,7 +16,7 @@ use crate::alert::Notifier;
 use crate::api::{FleetStatus, ReloadRequest};
 use crate::capture::{HttpAccess, Subject};
 use crate::config::{Config, Scheme, ScrapeJob};
-use crate::daemon::retention;
+use crate::daemon::keep;
 use crate::discovery::{Discovery, FetchRequest, FetchResponse, FoundTarget, Snapshot};
 use crate::keeper::Chore;
 use crate::scrape::{Endpoint, EndpointTls, Order, fetch};
@@ -77,7 +77,7 @@ impl Fleet {
                 let _ = answer.send(outcome.as_ref().map(|_| ()).map_err(Clone::clone));
             }
             if let Ok(new) = outcome {
-                let _ = self.chores.send(Chore::Retention(retention(&new.storage)));
+                let _ = self.chores.send(Chore::Keep(keep(&new)));
                 self.notifier.reload(&new);
                 discovery = Discovery::new(&new);
                 config = new;
@@ -150,6 +150,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<String> {
         ("web", started.web != now.web),
         ("storage.path", started.storage.path != now.storage.path),
         ("detection", started.detection != now.detection),
+        ("capture", started.capture != now.capture),
     ];
     let changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed

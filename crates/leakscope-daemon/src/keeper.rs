@@ -1,10 +1,11 @@
 //! The keeper: the thread of slow writes. Flushes the journal, makes blocks, keeps detectors, forgets what is old.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use leakscope_model::{Target, TargetId, Timestamp};
+use leakscope_engine::Event;
+use leakscope_model::{Bytes, CaptureId, Target, TargetId, Timestamp};
 use leakscope_store::{Retention, Store, StoreError};
 
 use crate::clock;
@@ -22,13 +23,28 @@ const RETENTION_INTERVAL: Duration = Duration::from_mins(30);
 pub(crate) enum Chore {
     Remember(Box<Target>),
     SaveDetectors(Vec<(TargetId, Timestamp, Vec<u8>)>),
-    Retention(Retention),
+    /// Keep this much from now on.
+    Keep(Keep),
     /// Write everything and end.
     Close,
 }
 
+/// How much of everything is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    pub(crate) retention: Retention,
+    /// Age and bytes of the files of captures.
+    pub(crate) captures: (Duration, Bytes),
+}
+
 /// Runs until [`Chore::Close`].
-pub(crate) fn run(store: &Arc<Store>, chores: &Receiver<Chore>, telemetry: &Arc<Telemetry>, mut retention: Retention) {
+pub(crate) fn run(
+    store: &Arc<Store>,
+    chores: &Receiver<Chore>,
+    telemetry: &Arc<Telemetry>,
+    events: &Sender<Vec<Event>>,
+    mut keep: Keep,
+) {
     let started = clock::now();
     let (mut flushed_at, mut checkpointed_at, mut retained_at) = (started, started, started);
     let report = |what: &'static str, outcome: Result<(), StoreError>| {
@@ -48,7 +64,7 @@ pub(crate) fn run(store: &Arc<Store>, chores: &Receiver<Chore>, telemetry: &Arc<
             match chore {
                 Chore::Remember(target) => targets.push(target),
                 Chore::SaveDetectors(states) => report("detectors", store.save_checkpoint(&states)),
-                Chore::Retention(changed) => retention = changed,
+                Chore::Keep(changed) => keep = changed,
                 Chore::Close => {
                     remember(store, &targets, report);
                     report("close", store.close(clock::now()));
@@ -68,9 +84,22 @@ pub(crate) fn run(store: &Arc<Store>, chores: &Receiver<Chore>, telemetry: &Arc<
         }
         if now.since(retained_at) >= RETENTION_INTERVAL || now < retained_at {
             retained_at = now;
-            report("retention", store.retain(now, retention).map(|_| ()));
+            report("retention", store.retain(now, keep.retention).map(|_| ()));
+            report("captures", expire(store, now, &keep, events));
         }
     }
+}
+
+/// Removes files of captures that are too old or too much, and tells the engine.
+fn expire(store: &Store, now: Timestamp, keep: &Keep, events: &Sender<Vec<Event>>) -> Result<(), StoreError> {
+    let (age_max, size_max) = keep.captures;
+    let expired: Vec<CaptureId> =
+        store.expire_captures(now, age_max, size_max)?.iter().map(|capture| capture.id).collect();
+    if !expired.is_empty() {
+        // The loop may have ended: nobody is left to be told.
+        let _ = events.send(vec![Event::Expired(expired)]);
+    }
+    Ok(())
 }
 
 fn remember(store: &Store, targets: &[Box<Target>], report: impl Fn(&'static str, Result<(), StoreError>)) {

@@ -3,8 +3,8 @@
 //! Reading order: [`Daemon::start`] in `daemon`, the loop in `runtime`, then `fleet` (where targets come from), `scrape`
 //! (how they are read), `keeper` (slow writes) and `api`.
 
-mod analysis;
 mod alert;
+mod analysis;
 mod api;
 mod by_hand;
 mod capture;

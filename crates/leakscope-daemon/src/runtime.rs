@@ -1,12 +1,13 @@
 //! The loop: take what happened, let the engine decide, do what it says. Read this first.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leakscope_engine::{Effect, Engine, Event};
-use leakscope_model::{Capture, CaptureState, Incident, Timestamp};
+use leakscope_model::{Capture, CaptureState, Incident, IncidentId, Timestamp};
 use leakscope_store::Store;
 
 use crate::alert::Notifier;
@@ -33,6 +34,8 @@ pub(crate) struct Performers {
     pub(crate) telemetry: Arc<Telemetry>,
     /// What the disk refused; written before anything else as soon as it takes it.
     pub(crate) unrecorded: Unrecorded,
+    /// How many transitions of each incident are in the log.
+    pub(crate) logged: BTreeMap<IncidentId, usize>,
     pub(crate) stop: Arc<AtomicBool>,
 }
 
@@ -95,7 +98,7 @@ impl Performers {
                 self.telemetry.store_errors.inc();
                 self.unrecorded.incidents.retain(|other| other.id != incident.id);
                 self.unrecorded.incidents.push(incident);
-            } else {
+            } else if self.logged.insert(incident.id, incident.transitions.len()) != Some(incident.transitions.len()) {
                 log_incident(&incident);
             }
         }

@@ -100,6 +100,7 @@ impl Telemetry {
             | Event::SurveyFailed { .. }
             | Event::Captured(_)
             | Event::CaptureFailed(_)
+            | Event::Expired(_)
             | Event::Analysed(_)
             | Event::AnalysisFailed { .. }
             | Event::Asked(_)

@@ -103,6 +103,7 @@ impl Engine {
             Event::SurveyFailed { target, reason } => self.survey_failed(now, target, &reason, effects),
             Event::Captured(captured) => self.captured(now, *captured, effects),
             Event::CaptureFailed(failure) => self.capture_failed(now, *failure, effects),
+            Event::Expired(captures) => self.expired(&captures),
             Event::Analysed(analysis) => self.analysed(now, *analysis, effects),
             Event::AnalysisFailed { analysis, .. } => self.analysis_failed(now, analysis, effects),
             Event::Asked(command) => self.asked(now, command, effects),

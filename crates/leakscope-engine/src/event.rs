@@ -29,6 +29,8 @@ pub enum Event {
     Captured(Box<Captured>),
     /// It was not.
     CaptureFailed(Box<CaptureFailure>),
+    /// The files of these captures are gone, by age, size or a person's wish; the store has it on record.
+    Expired(Vec<CaptureId>),
     /// What captures say.
     Analysed(Box<Analysis>),
     /// They could not be read.

@@ -172,7 +172,7 @@ enum News {
 struct Published {
     revision: u64,
     /// Transitions told of each incident.
-    incidents: BTreeMap<IncidentId, usize>,
+    incidents: BTreeMap<IncidentId, (usize, usize)>,
     services: BTreeSet<ServiceKey>,
     /// Services have gone that clients were not told of.
     gone: bool,
@@ -225,8 +225,8 @@ impl Published {
     fn take_incidents(&mut self, engine: &Engine) -> Vec<wire::Incident> {
         let mut changed = Vec::new();
         for incident in engine.incidents() {
-            let told = self.incidents.insert(incident.id, incident.transitions.len());
-            if told != Some(incident.transitions.len()) {
+            let known = (incident.transitions.len(), incident.captures.len());
+            if self.incidents.insert(incident.id, known) != Some(known) {
                 changed.push(super::incidents::shown(engine, incident));
             }
         }

@@ -24,7 +24,13 @@ const ORDER: [CaptureKind; 13] = [
 
 /// The light evidence that a target gives, best first; what another kind says better is left out.
 pub(crate) fn light(survey: &Survey) -> Vec<CaptureKind> {
-    let superseded = |kind| kind == CaptureKind::GoHeapMemory && means(survey, CaptureKind::GoHeap).is_some();
+    let better = |kind| match kind {
+        CaptureKind::GoHeapMemory => Some(CaptureKind::GoHeap),
+        // A count of classes needs a collection to tell what is alive, and names no owner.
+        CaptureKind::JvmHistogram => Some(CaptureKind::JvmOldObjects),
+        _ => None,
+    };
+    let superseded = |kind| better(kind).is_some_and(|better| means(survey, better).is_some());
     of_weight(survey, Weight::Light).filter(|kind| !superseded(*kind)).collect()
 }
 
@@ -72,12 +78,13 @@ mod tests {
     #[test]
     fn light_evidence_comes_in_its_order_and_the_runtime_s_own_buckets_only_without_an_endpoint() {
         use CaptureKind::*;
-        let cases: [(&[CaptureKind], &[CaptureKind]); 6] = [
+        let cases: [(&[CaptureKind], &[CaptureKind]); 7] = [
             (&[ProcessMap, Goroutines, GoHeapMemory, GoHeap, GoroutineDump], &[GoHeap, Goroutines, ProcessMap]),
             (&[ProcessMap, GoHeapMemory], &[GoHeapMemory, ProcessMap]),
             (&[GoroutineLeaks, Goroutines, GoHeap], &[GoHeap, Goroutines, GoroutineLeaks]),
             (&[V8Snapshot, ProcessMap, V8Sampling], &[V8Sampling, ProcessMap]),
-            (&[JvmHeapDump, JvmHistogram, JvmOldObjects], &[JvmOldObjects, JvmHistogram]),
+            (&[JvmHeapDump, JvmHistogram, JvmOldObjects], &[JvmOldObjects]),
+            (&[JvmHeapDump, JvmHistogram], &[JvmHistogram]),
             (&[], &[]),
         ];
         for (given, expect) in cases {
