@@ -47,7 +47,7 @@ TRACE_BYTES = 64
 # Tracing begins where there is so many times the room that it would take if every block of today were traced.
 ARM_FACTOR = 3
 # Frames of a stack where nobody says how many: enough for the callers of a helper. Each more costs CPU time at each allocation.
-FRAMES = 5
+FRAMES = 6
 FRAMES_MAX = 50
 # Seconds after the last request for a snapshot at which tracing stops by itself, and between two looks at that and at the room.
 IDLE_S = 1800
@@ -57,7 +57,8 @@ WATCH_S = 5
 BUSY_SHARE = 0.9
 BUSY_LOOKS = 2
 BUSY_S = 900
-# Objects that a histogram looks at: beyond, at every second, third, ... one; and seconds, after which it stops and says so.
+# Objects that a histogram looks at, in one pass and in all, and seconds: beyond, it tells what the objects that it saw stand for.
+TYPES_PASS_MAX = 50_000
 TYPES_OBJECTS_MAX = 500_000
 TYPES_S = 0.3
 # Types that a histogram keeps, those with most bytes.
@@ -462,13 +463,14 @@ def _types():
     """What the garbage collector tracks, by type: names, objects and bytes, those with most bytes first."""
     objects = gc.get_objects()
     n_objects = len(objects)
-    step = 1 + n_objects // TYPES_OBJECTS_MAX
+    # In passes over the whole list, whose neighbours are of one age and often of one type: where time is up, what was seen is a sample of all.
+    n_passes = 16 + n_objects // TYPES_PASS_MAX
     deadline = time.perf_counter() + TYPES_S
     amounts, n_seen = {}, 0
-    while objects and time.perf_counter() < deadline:
-        # From the end, so that what was looked at is let go.
-        piece = objects[-1000 * step::step]
-        del objects[-1000 * step:]
+    for first in range(n_passes):
+        if n_seen >= TYPES_OBJECTS_MAX or time.perf_counter() >= deadline:
+            break
+        piece = objects[first::n_passes]
         n_seen += len(piece)
         for one in piece:
             kind = type(one)

@@ -1,4 +1,4 @@
-//! Python: our agent over HTTP where the service serves it, else a script that CPython 3.14 and later executes for us.
+//! Python: our agent over HTTP where the service serves it, else a script that `CPython` 3.14 and later executes for us.
 //!
 //! The agent traces nothing until it is asked for a snapshot, and stops by itself when nobody asks any more.
 //! Source: docs/python.md for what it answers; PEP 768 for the script.

@@ -129,6 +129,134 @@ assert refused(leakscope_heap.LowMemory) is None
 }
 
 #[test]
+fn web_applications_serve_the_endpoint_to_this_host_and_pass_on_all_else() {
+    let program = r#"
+import asyncio, io, json, leakscope_heap, tracemalloc
+
+def wsgi_app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"shop"]
+
+async def asgi_app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"shop"})
+
+def by_wsgi(path, query, peer, method, **headers):
+    environ = {"PATH_INFO": path, "QUERY_STRING": query, "REMOTE_ADDR": peer, "REQUEST_METHOD": method}
+    environ.update({"HTTP_" + name.upper(): value for name, value in headers.items()})
+    said = []
+    body = b"".join(served_by_wsgi(environ, lambda status, fields: said.append(status)))
+    return int(said[0].split()[0]), body
+
+def by_asgi(path, query, peer, method, **headers):
+    scope = {"type": "http", "path": path, "query_string": query.encode(), "client": (peer, 4711), "method": method}
+    scope["headers"] = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    said = []
+    async def send(message):
+        said.append(message)
+    asyncio.run(served_by_asgi(scope, None, send))
+    return said[0]["status"], said[1]["body"]
+
+served_by_wsgi, served_by_asgi = leakscope_heap.wsgi(wsgi_app), leakscope_heap.asgi(asgi_app)
+for ask in (by_wsgi, by_asgi):
+    at, here = "/debug/leakscope", "127.0.0.1"
+    assert ask("/cart", "", here, "GET", host="shop") == (200, b"shop")
+    refused = [
+        ask(at, "", "10.1.2.3", "GET", host="localhost"),
+        ask(at, "", here, "GET", host="localhost", x_forwarded_for="10.1.2.3"),
+        ask(at, "", here, "GET", host="localhost", sec_fetch_site="same-origin"),
+        ask(at, "", here, "GET", host="rebound.example"),
+        ask(at, "", "", "GET"),
+    ]
+    assert [status for status, _ in refused] == [403] * 5, refused
+    assert not tracemalloc.is_tracing()
+    assert ask(at, "frames=0", here, "GET", host="localhost")[0] == 400
+    assert ask(at, "", here, "POST", host="localhost")[0] == 405
+    status, body = ask(at, "frames=3", here, "GET", host="localhost:8000")
+    assert (status, json.loads(body)["armed"], json.loads(body)["frames_max"]) == (200, True, 3)
+    assert not json.loads(ask(at + "/", "", here, "GET", host="[::1]:8000")[1])["armed"]
+    assert json.loads(ask(at, "look", here, "GET", host="127.0.0.1")[1])["armed"]
+    assert json.loads(ask(at, "", here, "DELETE", host="localhost")[1]) == {"stopped": True}
+    assert not tracemalloc.is_tracing()
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let _ = run(folder.path(), program, &["shop.py"], "asyncio");
+}
+
+#[test]
+fn tracing_stops_by_itself_and_what_the_program_traces_goes_on() {
+    let program = r#"
+import leakscope_heap, os, time, tracemalloc
+
+def waits(ended):
+    deadline = time.monotonic() + 30
+    # poll: tracing has stopped
+    while tracemalloc.is_tracing():
+        assert time.monotonic() < deadline, ended
+        time.sleep(0.01)
+
+def child_traces():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(tracemalloc.is_tracing())
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if hasattr(os, "waitstatus_to_exitcode") else os.waitpid(pid, 0)[1] >> 8
+
+leakscope_heap.WATCH_S = 0.01
+headroom = leakscope_heap._headroom_bytes
+assert leakscope_heap.arm() and not leakscope_heap.arm() and child_traces() == 0
+leakscope_heap._headroom_bytes = lambda: 0
+waits("no memory is left")
+leakscope_heap._headroom_bytes = headroom
+leakscope_heap.IDLE_S = 0
+assert leakscope_heap.arm()
+waits("nobody asks")
+leakscope_heap.IDLE_S, leakscope_heap.BUSY_SHARE = 1800, -1
+leakscope_heap._cpu_share = lambda used_s, since: -2 if used_s == 0 else 0
+assert leakscope_heap.arm()
+waits("it takes all of a core")
+try:
+    leakscope_heap.arm()
+    assert False, "it rests"
+except leakscope_heap.Busy:
+    pass
+tracemalloc.start(1)
+assert not leakscope_heap.disarm() and tracemalloc.is_tracing()
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let _ = run(folder.path(), program, &["shop.py"], "tracemalloc");
+}
+
+#[test]
+fn types_of_the_program_are_counted_whether_anything_is_traced_or_not() {
+    let program = r#"
+import leakscope_heap, sys
+
+class Click:
+    def __init__(self):
+        self.before = []
+    def __sizeof__(self):
+        raise RuntimeError("code of the program ran")
+
+held = [Click() for _ in range(40_000)]
+leakscope_heap.TYPES_OBJECTS_MAX = 20_000
+leakscope_heap.write(sys.argv[1], leakscope_heap.histogram())
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    if run(folder.path(), program, &["shop.py", "types.json"], "gc").is_none() {
+        return;
+    }
+    let profile = read(&std::fs::read(folder.path().join("types.json")).unwrap()).unwrap();
+    assert_eq!(profile.format(), Format::PythonTypes);
+    let name = |sample: usize| {
+        let line = profile.lines(profile.stack(sample)[0])[0];
+        profile.text(profile.functions()[line.function.unwrap() as usize].name)
+    };
+    let clicks = (0..profile.n_samples()).find(|sample| name(*sample) == "__main__.Click").unwrap();
+    let count = profile.values(clicks)[0];
+    assert!((30_000..50_000).contains(&count), "a sample of them stands for {count}");
+}
+
+#[test]
 fn no_block_is_lost_however_few_stacks_are_kept() {
     let program = r#"
 import leakscope_heap, tracemalloc

@@ -220,7 +220,7 @@ fn beginning(line: &str) -> Option<(u64, &str)> {
 mod tests {
     use super::*;
 
-    /// Of CPython 3.14, as far as they are read.
+    /// Of `CPython` 3.14, as far as they are read.
     fn offsets(version: u64, changes: &[(usize, u64)]) -> [u8; OFFSETS_BYTES] {
         let mut bytes = [0; OFFSETS_BYTES];
         bytes[..8].copy_from_slice(COOKIE);
