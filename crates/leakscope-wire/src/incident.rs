@@ -23,7 +23,7 @@ pub struct Incident {
     pub service: String,
     /// The ids of the replicas that leak.
     pub targets: Vec<String>,
-    /// `open`, `recovered` or `closed`.
+    /// `open`, `gathered`, `explained`, `acknowledged`, `recovered`, `verified` or `closed`.
     pub state: String,
     /// What kind of growth it is.
     pub kind: String,
