@@ -215,7 +215,7 @@ pub(crate) fn located(subject: &Subject) -> Subject {
         (Runtime::Unknown, Some(pid)) => discovery::runtime_of(Path::new("/proc"), pid),
         (known, _) => known,
     };
-    Subject { pid, runtime, ..subject.clone() }
+    Subject { runtime, pid, ..subject.clone() }
 }
 
 async fn collect(
@@ -298,6 +298,7 @@ async fn keep(shared: &Shared, order: &CaptureOrder, file: CaptureFile, redact: 
     finished.map_err(|error| CaptureError::Disk(std::io::Error::other(error.to_string())))?.map_err(disk)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn disk(error: StoreError) -> CaptureError {
     CaptureError::Disk(std::io::Error::other(error.to_string()))
 }

@@ -3,30 +3,22 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use leakscope_engine::{AlertPolicy, CapturePolicy, Command, Engine, EngineConfig, Event, Restored, Tuning};
+use leakscope_engine::{AlertPolicy, CapturePolicy, Engine, EngineConfig, Restored, Tuning};
 use leakscope_model::{Signal, TargetId, Timestamp};
 use leakscope_store::{Retention, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::alert::Notifier;
-use crate::analysis::{self, Analyser};
 use crate::api::{self, Access, ApiState, FleetStatus, Live, ReloadRequest, Severable, TlsListener};
 use crate::clock;
-use crate::collector::Collector;
 use crate::config::{Alerting, Capture, Config, ConfigErrors, Flapping, Secret, Sourced, Web, WebFile};
 use crate::fleet::Fleet;
-use crate::keeper::{self, Chore, Keep};
-use crate::runtime::{Performers, Unrecorded};
-use crate::scrape::Scraper;
+use crate::keeper::Keep;
 use crate::sync::lock;
-use crate::telemetry::Telemetry;
+use crate::threads::Threads;
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -89,12 +81,7 @@ pub struct Daemon {
     stop: watch::Sender<bool>,
     /// Ends connections whose requests do not end by themselves.
     sever: watch::Sender<bool>,
-    stop_loop: Arc<AtomicBool>,
-    loop_thread: JoinHandle<()>,
-    keeper_thread: JoinHandle<()>,
-    alert_thread: JoinHandle<()>,
-    notifier: Notifier,
-    chores: Sender<Chore>,
+    threads: Threads,
     server: tokio::task::JoinHandle<()>,
     /// They end by themselves on `stop`.
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -117,43 +104,11 @@ impl Daemon {
         let storage = settings.storage_path.clone().unwrap_or_else(|| config.storage.path.clone());
         let store = Arc::new(Store::open(&storage)?);
         let (listener, address) = bind(listen).await?;
-        let time_scale = settings.time_scale.unwrap_or(config.detection.time_scale);
+        let engine_config = engine_config(&settings);
         let false_alarms = config.detection.false_alarms_per_1000_service_days;
-        let tuning = Tuning::for_false_alarms(false_alarms);
-        let alert = alert_policy(&config.alerting);
-        let capture = capture_policy(&config.capture);
-        let engine_config = EngineConfig { time_scale, tuning, alert, capture, ..EngineConfig::default() };
         let engine = Arc::new(Mutex::new(Engine::new(engine_config, restore(&store, engine_config, clock::now())?)));
-        let (events, inbox) = std::sync::mpsc::channel();
-        let scraper = Scraper::start(events.clone()).map_err(StartError::Thread)?;
-        let telemetry = Arc::new(Telemetry::new(scraper.stats.clone()));
-        let (chores, chore_inbox) = std::sync::mpsc::channel();
-        let keeper_thread = {
-            let (store, telemetry, events, keep) = (store.clone(), telemetry.clone(), events.clone(), keep(config));
-            spawn("store", move || keeper::run(&store, &chore_inbox, &telemetry, &events, keep))?
-        };
-        let stop_loop = Arc::new(AtomicBool::new(false));
-        let program = settings.program.clone().unwrap_or_else(analysis::own_program);
-        let analyser = Analyser::new(program, config.capture.analysis_workers);
-        let memory = config.capture.analysis_memory;
-        let collector =
-            Collector::start(store.clone(), analyser, memory, events.clone()).map_err(StartError::Thread)?;
-        let (orders, evidence) = (scraper.orders(), collector.orders());
-        let (notifier, alert_thread) =
-            Notifier::start(config, store.clone(), engine.clone()).map_err(StartError::Thread)?;
-        let performers = Performers {
-            engine: engine.clone(),
-            store: store.clone(),
-            scraper,
-            chores: chores.clone(),
-            telemetry: telemetry.clone(),
-            collector,
-            notifier: notifier.clone(),
-            unrecorded: Unrecorded::default(),
-            logged: BTreeMap::new(),
-            stop: stop_loop.clone(),
-        };
-        let loop_thread = spawn("engine", move || run_loop(performers, &inbox))?;
+        let threads = Threads::start(&settings, &store, &engine)?;
+        let Threads { telemetry, events, chores, notifier, .. } = &threads;
 
         let (stop, stopped) = watch::channel(false);
         let (reload, reloads) = mpsc::channel(RELOADS);
@@ -174,12 +129,12 @@ impl Daemon {
         });
         let fleet = Fleet {
             config_file: settings.config_file,
-            orders,
-            evidence,
-            events,
+            orders: threads.orders.clone(),
+            evidence: threads.evidence.clone(),
+            events: events.clone(),
             chores: chores.clone(),
             notifier: notifier.clone(),
-            telemetry,
+            telemetry: telemetry.clone(),
             status,
         };
         let fleet = tokio::spawn(fleet.run(settings.config, reloads, stopped.clone()));
@@ -188,22 +143,7 @@ impl Daemon {
         let (sever, severed) = watch::channel(false);
         let server = serve(listener, tls, state.clone(), stopped, severed)?;
         let tasks = vec![fleet, publisher];
-        Ok(Self {
-            address,
-            scheme,
-            state,
-            stop,
-            sever,
-            stop_loop,
-            loop_thread,
-            keeper_thread,
-            alert_thread,
-            notifier,
-            chores,
-            server,
-            tasks,
-            reload,
-        })
+        Ok(Self { address, scheme, state, stop, sever, threads, server, tasks, reload })
     }
 
     /// Where it listens.
@@ -245,29 +185,9 @@ impl Daemon {
             // A panic there was printed.
             let _ = task.await;
         }
-        self.stop_loop.store(true, Ordering::Relaxed);
-        let (loop_thread, keeper_thread, chores) = (self.loop_thread, self.keeper_thread, self.chores);
-        let (alert_thread, notifier) = (self.alert_thread, self.notifier);
-        let joined = tokio::task::spawn_blocking(move || {
-            let _ = loop_thread.join();
-            // After the loop, whose last step may have something to tell.
-            notifier.stop();
-            let _ = alert_thread.join();
-            let _ = chores.send(Chore::Close);
-            let _ = keeper_thread.join();
-        });
-        let _ = joined.await;
+        let threads = self.threads;
+        let _ = tokio::task::spawn_blocking(move || threads.stop()).await;
     }
-}
-
-/// The loop, and at its end one last step that hands out every detector.
-fn run_loop(mut performers: Performers, inbox: &std::sync::mpsc::Receiver<Vec<Event>>) {
-    performers.run(inbox);
-    performers.step(clock::now(), vec![Event::Asked(Command::Checkpoint)], &mut Vec::new());
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    std::thread::Builder::new().name(name.into()).spawn(run).map_err(StartError::Thread)
 }
 
 type ServerTls = Option<Arc<rustls::ServerConfig>>;
@@ -337,6 +257,19 @@ fn serve(
             })
         }
     })
+}
+
+/// How the engine decides, as the configuration says.
+fn engine_config(settings: &Settings) -> EngineConfig {
+    let config = &settings.config;
+    let false_alarms = config.detection.false_alarms_per_1000_service_days;
+    EngineConfig {
+        time_scale: settings.time_scale.unwrap_or(config.detection.time_scale),
+        tuning: Tuning::for_false_alarms(false_alarms),
+        alert: alert_policy(&config.alerting),
+        capture: capture_policy(&config.capture),
+        ..EngineConfig::default()
+    }
 }
 
 /// What evidence may be taken, as the configuration says.
@@ -412,6 +345,7 @@ impl Daemon {
 
 #[cfg(test)]
 mod tests {
+    use leakscope_engine::Event;
     use leakscope_model::{Readings, Runtime, Target};
 
     use super::*;

@@ -22,6 +22,7 @@ mod runtime;
 mod scrape;
 mod sync;
 mod telemetry;
+mod threads;
 mod tls;
 
 pub use alert::{TestError, TestReport, test_receiver};

@@ -74,12 +74,6 @@ pub(crate) fn owner(pid: u32) -> Option<Owner> {
     Some(Owner { uid: effective("Uid:")?, gid: effective("Gid:")? })
 }
 
-/// The number that a process knows itself by: that of its innermost namespace.
-pub(crate) fn namespaced_pid(pid: u32) -> Option<u32> {
-    let status = read(&folder(pid).join("status"), PROC_BYTES_MAX)?;
-    words(&status, "NStgid:")?.last()?.parse().ok()
-}
-
 /// Words of a line of `/proc/PID/status`.
 fn words<'s>(status: &'s [u8], key: &str) -> Option<impl Iterator<Item = &'s str>> {
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key.as_bytes()))?;
@@ -169,17 +163,17 @@ mod tests {
         assert!(resident(pid).is_some_and(|bytes| bytes > Bytes(1 << 20)));
         assert!(host_available().is_some_and(|bytes| bytes > Bytes(1 << 20)));
     }
+
     #[test]
     fn our_own_process_acts_as_we_do() {
         let own = Owner { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
         assert_eq!(owner(std::process::id()), Some(own));
-        assert!(namespaced_pid(std::process::id()).is_some());
     }
 
     #[test]
     fn a_process_that_is_gone_tells_nothing() {
         let pid = u32::MAX;
-        assert_eq!((started_at(pid), resident(pid), owner(pid), namespaced_pid(pid)), (None, None, None, None));
+        assert_eq!((started_at(pid), resident(pid), owner(pid)), (None, None, None));
         assert!(!is_alive(pid));
     }
 

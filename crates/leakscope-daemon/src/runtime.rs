@@ -160,9 +160,10 @@ pub(crate) struct Unrecorded {
 fn log_capture(capture: &Capture) {
     let (id, kind, state) = (capture.id.0, capture.kind.name(), capture.state.name());
     let (service, instance, note) = (&capture.service, &capture.instance, &capture.note);
-    match capture.state {
-        CaptureState::Failed => tracing::warn!(capture = id, kind, state, service, instance, "{note}"),
-        _ => tracing::info!(capture = id, kind, state, service, instance, "{note}"),
+    if capture.state == CaptureState::Failed {
+        tracing::warn!(capture = id, kind, state, service, instance, "{note}");
+    } else {
+        tracing::info!(capture = id, kind, state, service, instance, "{note}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::proc;
 /// Rest between two looks: short beside the pauses that matter, long beside what a look costs.
 const REST: Duration = Duration::from_millis(20);
 /// How long an answer is waited for. A longer pause is told as this long.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// Two watchers beside a capture: one asks the service for its page, one reads its resident memory.
 #[derive(Debug)]

@@ -124,13 +124,11 @@ async fn take_dump_over_http(
         Ok(()) => return actuator::take(http, path, output).await,
         Err(refused) => refused,
     };
-    match (jolokia, local(subject)) {
-        (Some(jolokia), Ok(jvm)) => take::heap_dump(&Channel::Jolokia(jolokia), &jvm, output).await,
-        _ => {
-            let ((attach, remedy), (actuator, other)) = (words(closed), words(refused));
-            Err(CaptureError::Unavailable(format!("{attach} ({remedy}); {actuator} ({other})")))
-        }
+    if let (Some(jolokia), Ok(jvm)) = (jolokia, local(subject)) {
+        return take::heap_dump(&Channel::Jolokia(jolokia), &jvm, output).await;
     }
+    let ((attach, remedy), (actuator, other)) = (words(closed), words(refused));
+    Err(CaptureError::Unavailable(format!("{attach} ({remedy}); {actuator} ({other})")))
 }
 
 async fn survey_attached(attached: &Attached, found: &mut Found) -> Result<(), Closed> {
@@ -174,7 +172,7 @@ async fn survey_jolokia(subject: &Subject, found: &mut Found) -> Result<(), Clos
 fn offer(jvm: &Hotspot, way: &str, heap: Heap, native: Option<Bytes>, found: &mut Found) {
     let mut counted = counted(way, heap);
     if let Some(native) = native {
-        counted.push_str(&format!("; native memory tracking: {} MiB committed", native.0 >> 20));
+        counted = format!("{counted}; native memory tracking: {} MiB committed", native.0 >> 20);
     }
     let mut means = vec![Means { kind: CaptureKind::JvmHistogram, way: counted, hint: heap.histogram() }];
     match (jvm.has_jfr(), folder::place(jvm, RECORDING_ROOM)) {

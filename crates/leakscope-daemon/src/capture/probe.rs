@@ -211,19 +211,11 @@ impl HttpAccess {
         http::authorize(request, &self.auth).map_err(|error| CaptureError::Unavailable(error.to_string()))
     }
 
-    /// Streams the body of a path into `output`.
-    ///
-    /// # Errors
-    /// [`CaptureError::Unexpected`] for another status than 200, [`CaptureError::Broken`] when the connection breaks, and
-    /// those of [`Output::write`].
-    pub(crate) async fn stream(&self, path: &str, output: &mut Output<'_>) -> Result<(), CaptureError> {
-        self.stream_known(path, &Known { what: "a body", begins: |_| true }, output).await
-    }
-
     /// Streams the body of a path into `output` when it begins as it must: a page that asks for a login is no evidence.
     ///
     /// # Errors
-    /// As [`Self::stream`], and [`CaptureError::Unexpected`] for another body; nothing is written then.
+    /// [`CaptureError::Unexpected`] for another status than 200 or another body, of which nothing is written;
+    /// [`CaptureError::Broken`] when the connection breaks, and those of [`Output::write`].
     pub(crate) async fn stream_known(
         &self,
         path: &str,

@@ -163,13 +163,11 @@ async fn of_process(args: &Args, pid: u32) -> Result<Exit, Failure> {
 /// The way to the kind that is wanted, or to the lightest that says most.
 fn chosen(survey: &Survey, wanted: Option<CaptureKind>) -> Result<&Means, Failure> {
     let light = |means: &&Means| means.kind.weight() == Weight::Light;
-    let found = match wanted {
-        Some(kind) => survey.means.iter().find(|means| means.kind == kind),
-        None => {
-            let says_more = |means: &&Means| means.kind != CaptureKind::ProcessMap;
-            let lightest = survey.means.iter().filter(light).find(says_more);
-            lightest.or_else(|| survey.means.iter().find(light))
-        }
+    let says_more = |means: &&Means| means.kind != CaptureKind::ProcessMap;
+    let found = if let Some(kind) = wanted {
+        survey.means.iter().find(|means| means.kind == kind)
+    } else {
+        survey.means.iter().filter(light).find(says_more).or_else(|| survey.means.iter().find(light))
     };
     found.ok_or_else(|| {
         let lacking = survey.lacking.iter().find(|lacking| wanted.is_none_or(|kind| lacking.kind == kind));

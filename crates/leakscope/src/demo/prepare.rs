@@ -104,7 +104,7 @@ async fn prepare(runtime: DemoRuntime, sources: &Sources) -> Result<Program, Str
         DemoRuntime::Python => python(sources).await,
         DemoRuntime::Go => go(sources).await,
         DemoRuntime::Java => java(sources).await,
-        DemoRuntime::Rust => rust().await,
+        DemoRuntime::Rust => rust(sources).await,
     }
 }
 
@@ -172,34 +172,41 @@ async fn java(sources: &Sources) -> Result<Program, String> {
     Ok(Program::new("java", [options, "-cp".into(), classes.into(), "Service".into()]))
 }
 
-/// The service beside our own binary, where cargo puts it; else built, when we were built from a checkout that is still there.
-async fn rust() -> Result<Program, String> {
+/// With an allocator that samples, where we were built from a checkout that is still there; else the service beside our own binary,
+/// whose leak can then be found but not named.
+async fn rust(sources: &Sources) -> Result<Program, String> {
     const NAME: &str = "example-service";
     let own = env::current_exe().map_err(|error| format!("our own path is not known: {error}"))?;
     let folder = own.parent().unwrap_or(Path::new(""));
-    let binary = folder.join(NAME);
-    if binary.is_file() {
-        return Ok(Program::new(binary, []));
-    }
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    if !checkout.join("services/rust/Cargo.toml").is_file() {
-        return Err(format!("no `{NAME}` beside `{}`, and no checkout to build it from", own.display()));
+    let source = checkout.join("services/rust");
+    if !source.join("Cargo.toml").is_file() {
+        let beside = folder.join(NAME);
+        let missing = || format!("no `{NAME}` beside `{}`, and no checkout to build it from", own.display());
+        return beside.is_file().then(|| Program::new(beside, [])).ok_or_else(missing);
     }
-    output::note("preparing rust: building the service with cargo");
-    // Beside us when we lie where cargo put us, so that nothing is built twice; else where cargo puts it by itself.
-    let debug = folder.file_name().is_some_and(|profile| profile == "debug");
-    let profile = if debug { "debug" } else { "release" };
-    let target = match folder.parent() {
-        Some(target) if folder.ends_with(profile) => target.to_owned(),
-        _ => checkout.join("target"),
-    };
-    let mut cargo = command("cargo", &["build", "--quiet", "--package", NAME, "--target-dir"]);
-    cargo.arg(&target);
-    if !debug {
-        cargo.arg("--release");
+    let program = sources.build.join("rust-service");
+    if is_older(&program, &source.join("src")) {
+        output::note("preparing rust: building the service with an allocator that samples");
+        // Where cargo put us, so that nothing is built twice; else where cargo puts it by itself.
+        let debug = folder.file_name().is_some_and(|profile| profile == "debug");
+        let profile = if debug { "debug" } else { "release" };
+        let target = match folder.parent() {
+            Some(target) if folder.ends_with(profile) => target.to_owned(),
+            _ => checkout.join("target"),
+        };
+        let build = ["build", "--quiet", "--package", NAME, "--features", "profile", "--target-dir"];
+        let mut cargo = command("cargo", &build);
+        cargo.arg(&target);
+        if !debug {
+            cargo.arg("--release");
+        }
+        run(cargo.current_dir(&checkout)).await?;
+        // A build without that feature would take its place.
+        let built = target.join(profile).join(NAME);
+        fs::copy(&built, &program).map_err(|error| format!("`{}` cannot be copied: {error}", built.display()))?;
     }
-    run(cargo.current_dir(checkout)).await?;
-    Ok(Program::new(target.join(profile).join(NAME), []))
+    Ok(Program::new(program, ["--profile".into()]))
 }
 
 /// Whether something has to be built: it is not there, or a file that it is made of is newer.

@@ -7,7 +7,7 @@ use leakscope_model::{BytesPerHour, BytesPerRequest};
 use serde::Serialize;
 
 use super::runtime::DemoRuntime;
-use super::watching::Seen;
+use super::watching::{Named, Seen};
 use crate::output::{style, table};
 
 /// Reasons told of a service that was judged wrong.
@@ -33,7 +33,7 @@ struct Row {
     growth_bytes_per_hour: Option<f64>,
     growth_bytes_per_request: Option<f64>,
     /// What holds the bytes; known once evidence is taken.
-    suspect: Option<()>,
+    suspect: Option<Named>,
     #[serde(skip)]
     judged_right: bool,
     /// Only for people.
@@ -75,6 +75,9 @@ impl Report {
         );
         for row in &self.services {
             let _ = writeln!(text, "  {}", row.sentence());
+            if let Some(suspect) = row.suspect.as_ref().filter(|_| row.expected_leaking) {
+                let _ = writeln!(text, "      {suspect}");
+            }
             let told = if row.judged_right { 0 } else { REASONS_TOLD };
             for reason in row.reasons.iter().take(told) {
                 let _ = writeln!(text, "      {reason}");
@@ -104,7 +107,7 @@ impl Row {
             first_alarm_s: seen.first_alarm_s,
             growth_bytes_per_hour: seen.verdict.growth_bytes_per_hour.map(|growth| growth.mid),
             growth_bytes_per_request: seen.verdict.growth_bytes_per_request.map(|growth| growth.mid),
-            suspect: None,
+            suspect: seen.suspect.clone(),
             judged_right: seen.judged_right(),
             reasons: seen.verdict.reasons.clone(),
         }

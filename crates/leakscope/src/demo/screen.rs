@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::Cell;
 use leakscope_model::{Bytes, State};
 
-use super::watching::Seen;
+use super::watching::{Named, Seen};
 use crate::output::{self, Format, style, table};
 
 /// Cells of the bar that a score of 1.0 fills.
@@ -24,8 +24,8 @@ pub(crate) enum Screen {
     Lines {
         /// On standard error, since standard output is for the result.
         on_stderr: bool,
-        /// The last states, in the order of the services.
-        known: Vec<State>,
+        /// The last states, and what was said to hold the bytes, in the order of the services.
+        known: Vec<(State, Option<Named>)>,
     },
 }
 
@@ -51,11 +51,15 @@ impl Screen {
                 let _ = output::data(&text);
             }
             Self::Lines { on_stderr, known } => {
-                known.resize(seen.len(), State::TooEarly);
-                for (known, seen) in known.iter_mut().zip(seen) {
-                    if *known != seen.state {
-                        line(*on_stderr, &change(after, *known, seen));
-                        *known = seen.state;
+                known.resize(seen.len(), (State::TooEarly, None));
+                for ((state, named), seen) in known.iter_mut().zip(seen) {
+                    if *state != seen.state {
+                        line(*on_stderr, &change(after, *state, seen));
+                        *state = seen.state;
+                    }
+                    if let Some(suspect) = seen.suspect.as_ref().filter(|suspect| named.as_ref() != Some(*suspect)) {
+                        line(*on_stderr, &format!("{:>4} s  {:<15} {suspect}", after.as_secs(), seen.name));
+                        *named = Some(suspect.clone());
                     }
                 }
             }
@@ -126,8 +130,12 @@ fn drawing(after: Duration, of: Duration, seen: &[Seen]) -> String {
         ]);
     }
     let (dim, reset) = (style::DIM, style::RESET);
+    let named: String = seen
+        .iter()
+        .filter_map(|seen| seen.suspect.as_ref().map(|suspect| format!("  {:<15} {suspect}\n", seen.name)))
+        .collect();
     format!(
-        "{}{dim}{} of {}{reset}\n",
+        "{}{named}{dim}{} of {}{reset}\n",
         table::render(&rows),
         table::span(after.as_secs_f64()),
         table::span(of.as_secs_f64())

@@ -1,6 +1,6 @@
 //! The daemon of the demo: a real one in this process, with a real configuration file and a store that is thrown away.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use leakscope_daemon::config::Config;
 use leakscope_daemon::{Daemon, Settings, StartError};
 use leakscope_engine::{Engine, Watch};
-use leakscope_model::{State, Timestamp};
+use leakscope_model::{Location, State, Suspect, Timestamp};
 use leakscope_wire::Verdict;
+
+use serde::Serialize;
 
 use super::fleet::Service;
 use super::runtime::DemoRuntime;
@@ -19,6 +21,9 @@ use crate::output;
 
 /// The status contract that every example service answers beside its runtime's own `/metrics`; both pages make one target.
 const STATUS_PATH: &str = "/status/memory";
+
+/// The services are ours, and small: all evidence may be taken of them.
+const CAPTURE: &str = "capture:\n  heavy: true\n  light_per_service_per_hour: 200\n  node: {open_inspector: true}\n";
 
 /// A service as the daemon sees it now.
 #[derive(Clone, Debug)]
@@ -32,6 +37,26 @@ pub(crate) struct Seen {
     pub(crate) verdict: Verdict,
     /// Real seconds from the start of the demo's clock to the first alarm.
     pub(crate) first_alarm_s: Option<f64>,
+    /// What holds the bytes, once evidence says so.
+    pub(crate) suspect: Option<Named>,
+}
+
+/// What holds the bytes of a service that leaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Named {
+    pub(crate) title: String,
+    /// `server.js:228`, where the evidence knows it.
+    pub(crate) location: Option<String>,
+}
+
+impl Named {
+    fn of(suspect: &Suspect) -> Self {
+        let place = |location: &Location| {
+            let file = location.file.rsplit('/').next().unwrap_or(&location.file);
+            format!("{file}:{}", location.line)
+        };
+        Self { title: suspect.title.clone(), location: suspect.location.as_ref().map(place) }
+    }
 }
 
 impl Seen {
@@ -41,6 +66,13 @@ impl Seen {
             Some(_) => self.state == State::Leaking,
             None => self.first_alarm_s.is_none(),
         }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.title)?;
+        self.location.as_ref().map_or(Ok(()), |place| write!(f, " ({place})"))
     }
 }
 
@@ -95,6 +127,10 @@ impl Watching {
     pub(crate) fn look(&self) -> Vec<Seen> {
         let engine = lock(&self.engine);
         let watch_of = |name: &str| engine.watches().map(|(_, watch)| watch).find(|watch| watch.target.job == name);
+        let suspect_of = |name: &str| {
+            let incident = engine.incidents().rev().find(|incident| incident.service == name)?;
+            incident.suspects.first().map(|finding| Named::of(&finding.suspect))
+        };
         self.services
             .iter()
             .map(|(name, runtime, leak)| {
@@ -109,6 +145,7 @@ impl Watching {
                     state: verdict.state,
                     verdict: Verdict::from(&verdict),
                     first_alarm_s: first_alarm_at.map(|at| at.since(self.began_at).as_secs_f64()),
+                    suspect: suspect_of(name),
                 }
             })
             .collect()
@@ -135,7 +172,7 @@ fn wall_clock() -> Timestamp {
 
 /// One job a service, scraped every second.
 fn configuration(services: &[Service]) -> String {
-    let mut yaml = "global:\n  scrape_interval: 1s\nscrape_configs:\n".to_owned();
+    let mut yaml = format!("global:\n  scrape_interval: 1s\n{CAPTURE}scrape_configs:\n");
     for Service { name, runtime, address, .. } in services {
         let configured = runtime.configured();
         // Names and addresses are our own and need no quoting beyond this.

@@ -4,7 +4,7 @@
 //! the socket `/tmp/.java_pidN` when it finds `.attach_pidN` at a SIGQUIT. Root and the JVM's own user are served; a JVM before 11
 //! serves its own user only.
 //!
-//! Source: src/hotspot/os/linux/attachListener_linux.cpp of JDK 17, src/hotspot/os/posix/attachListener_posix.cpp of JDK 25.
+//! Source: `src/hotspot/os/linux/attachListener_linux.cpp` of JDK 17, `src/hotspot/os/posix/attachListener_posix.cpp` of JDK 25.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -34,7 +34,7 @@ const ENTRIES_MAX: usize = 65_536;
 pub(super) struct Folder {
     place: OwnedFd,
     name: String,
-    folder: OwnedFd,
+    opened: OwnedFd,
     /// The file in it, as the JVM names it.
     pub(super) path: String,
 }
@@ -97,7 +97,7 @@ impl Folder {
             Ok(folder)
         });
         match opened {
-            Ok(folder) => Ok(Self { path: format!("{path}/{name}/{EVIDENCE}"), place: at, name, folder }),
+            Ok(opened) => Ok(Self { path: format!("{path}/{name}/{EVIDENCE}"), place: at, name, opened }),
             Err(error) => {
                 let _ = rustix::fs::unlinkat(&at, &name, AtFlags::REMOVEDIR);
                 Err(cannot(error))
@@ -113,20 +113,20 @@ impl Folder {
         let unexpected = |found: String| CaptureError::Unexpected { from: "the JVM".into(), expected: "a file", found };
         // A link would lead us, who may read more than the JVM, to somebody else's file; a pipe would keep us waiting.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.folder, EVIDENCE, flags, Mode::empty());
+        let file = rustix::fs::openat(&self.opened, EVIDENCE, flags, Mode::empty());
         let file = File::from(file.map_err(|error| unexpected(error.to_string()))?);
         let kind = file.metadata().map_err(|error| unexpected(error.to_string()))?;
         if !kind.is_file() {
             return Err(unexpected("something else".into()));
         }
-        let _ = rustix::fs::unlinkat(&self.folder, EVIDENCE, AtFlags::empty());
+        let _ = rustix::fs::unlinkat(&self.opened, EVIDENCE, AtFlags::empty());
         Ok(file)
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        remove(&self.place, &self.name, &self.folder);
+        remove(&self.place, &self.name, &self.opened);
     }
 }
 

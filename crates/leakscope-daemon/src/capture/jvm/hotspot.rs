@@ -176,7 +176,7 @@ impl Status {
                 "Uid" => status.user = effective(&mut words).unwrap_or(u32::MAX),
                 "Gid" => status.group = effective(&mut words).unwrap_or(u32::MAX),
                 "SigCgt" => {
-                    status.caught = words.next().and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0)
+                    status.caught = words.next().and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
                 }
                 _ => {}
             }
@@ -252,7 +252,7 @@ mod tests {
             caught: 0x2000_0001_0100_5ccd,
         };
         assert_eq!(Status::of(text), expected);
-        assert_eq!(Status::of(b"State:\tZ (zombie)\n\xff:\n:").ended, true);
+        assert!(Status::of(b"State:\tZ (zombie)\n\xff:\n:").ended);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::super::super::{CaptureError, HttpAccess, Output, Subject, Taken};
 use crate::config::{Capture, HttpClient, JvmCapture, Scheme};
 
 /// How long any condition may take on a loaded machine.
-pub(super) const WITHIN: Duration = Duration::from_secs(60);
+pub(super) const WITHIN: Duration = Duration::from_mins(1);
 
 /// One JVM at a time: a test sees no folder of another in `/tmp`.
 static ALONE: Mutex<()> = Mutex::const_new(());
