@@ -81,11 +81,11 @@ fn readers_of(pipe: &Path) -> usize {
 }
 
 async fn until_readers_are(wanted: usize, pipe: &Path) {
-    // poll: the process has begun, or is gone
     for _ in 0..600 {
         if readers_of(pipe) == wanted {
             return;
         }
+        // poll: the process has begun, or is gone
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("expected {wanted} readers of {}, found {}", pipe.display(), readers_of(pipe));

@@ -153,6 +153,7 @@ pub(super) fn folders() -> Vec<String> {
 pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let poll = async {
         while !holds() {
+            // poll: what the caller waits for
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
