@@ -1,4 +1,5 @@
-//! Evidence of one process of this host, asked for by a person, without a daemon: the probes and the gauge, and nothing that is kept.
+//! Evidence that a person asks for without a daemon: of one process of this host, or what all targets would give. The probes and the
+//! gauge, and nothing that is kept.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -8,8 +9,47 @@ use leakscope_model::{Bytes, CaptureKind, Cost, Runtime, Survey, TargetId};
 use tokio::runtime::Handle;
 
 use crate::capture::{self, Gauge, Output, Subject};
-use crate::config::Capture;
-use crate::{clock, collector, proc};
+use crate::config::{Capture, Config};
+use crate::{clock, collector, fleet, proc};
+
+/// How long a target may take to say what it gives. Beyond: it gives nothing now.
+const SURVEY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Targets that are asked at the same time.
+const SURVEYS_AT_ONCE: usize = 16;
+
+/// What can be captured of one target.
+#[derive(Clone, Debug)]
+pub struct Capturable {
+    /// Its service.
+    pub service: String,
+    /// Its address.
+    pub instance: String,
+    /// What it runs on, as far as is known.
+    pub runtime: Runtime,
+    /// What it gives and lacks; `None` where it did not say so in time.
+    pub survey: Option<Survey>,
+}
+
+/// What can be captured of all that a configuration names and of the processes of this host, in the order in which they are found.
+/// Pauses nothing.
+pub async fn what_can_be_captured(config: &Config) -> Vec<Capturable> {
+    let mut subjects = fleet::subjects_of(config).await.into_iter();
+    let mut found = Vec::new();
+    loop {
+        let round = subjects.by_ref().take(SURVEYS_AT_ONCE).map(async |(service, subject)| {
+            // Whose process it is, is seen by looking at all of them.
+            let located = tokio::task::spawn_blocking(move || collector::located(&subject)).await.ok()?;
+            let look = tokio::time::timeout(SURVEY_TIMEOUT, collector::look_at(&located, None));
+            let survey = look.await.ok();
+            Some(Capturable { service, instance: located.instance, runtime: located.runtime, survey })
+        });
+        let round = futures_util::future::join_all(round).await;
+        if round.is_empty() {
+            return found;
+        }
+        found.extend(round.into_iter().flatten());
+    }
+}
 
 /// One process of this host.
 #[derive(Debug)]

@@ -138,6 +138,18 @@ impl Fleet {
     }
 }
 
+/// What evidence can be taken with of all targets that one look finds, each with its service.
+pub(crate) async fn subjects_of(config: &Config) -> Vec<(String, Subject)> {
+    let snapshot = Discovery::new(config).poll(clock::now(), fetch_for_discovery).await.unwrap_or_default();
+    let (mut tls, mut clients) = (TlsConfigs::default(), BTreeMap::new());
+    let found = snapshot.targets.into_iter().map(|found| {
+        let endpoint = endpoint_of(&found, &mut tls);
+        let subject = subject_of(&found, &endpoint, &mut clients, config);
+        (found.target.service, subject)
+    });
+    found.collect()
+}
+
 /// Waits until it is time to, and looks at the sources of targets.
 async fn look(looks: &mut tokio::time::Interval, discovery: &mut Discovery) -> Option<Snapshot> {
     looks.tick().await;

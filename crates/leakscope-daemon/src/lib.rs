@@ -26,11 +26,11 @@ mod threads;
 mod tls;
 
 pub use alert::{TestError, TestReport, test_receiver};
-pub use by_hand::{HandTaken, LocalProcess};
+pub use by_hand::{Capturable, HandTaken, LocalProcess, what_can_be_captured};
 pub use daemon::{Daemon, Settings, StartError};
 pub use discovery::{Finding, Status as FindingStatus};
 
-/// What this host lets us see, and how to get the rest. Reads `/proc`, `/sys` and the folders of `PATH`.
+/// What this host lets us see, and how to get the rest. Reads `/proc` and `/sys`.
 pub fn doctor() -> Vec<Finding> {
     discovery::diagnose(&discovery::gather())
 }

@@ -49,7 +49,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Diff(args) => cmd::diff::run(&args),
         Command::Redact(args) => cmd::redact::run(&args),
         Command::Backtest(args) => wait_for(cmd::backtest::run(&args)),
-        Command::Doctor(args) => cmd::doctor::run(&args),
+        Command::Doctor(args) => wait_for(cmd::doctor::run(&args)),
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Man => cmd::man::run(),
     }

@@ -1,8 +1,6 @@
-//! `leakscope doctor`: what this host lets us see and capture, and how to get the rest. Pure: [`HostFacts`] in, findings out.
+//! `leakscope doctor`: what this host lets us see, and how to get the rest; what can be captured of whom is asked of the targets. Pure: [`HostFacts`] in, findings out.
 
 use std::collections::BTreeSet;
-
-use leakscope_model::Runtime;
 
 use super::facts::{Cgroup, Container, HostFacts};
 use super::local::REMEDY;
@@ -51,7 +49,6 @@ pub(crate) fn diagnose(facts: &HostFacts) -> Vec<Finding> {
     }
     let mut findings = vec![kernel(facts), container(facts), processes(facts), ports(facts), runtimes(facts)];
     findings.extend([smaps(facts), cgroup(facts), limits(facts), ptrace(facts), perf(facts)]);
-    findings.extend(tools(facts));
     findings
 }
 
@@ -190,34 +187,11 @@ fn perf(facts: &HostFacts) -> Finding {
     }
 }
 
-/// Tools that the runtimes found here would need and that are not installed.
-fn tools(facts: &HostFacts) -> Vec<Finding> {
-    const NEEDS: [(Runtime, &str, &str); 3] = [
-        (
-            Runtime::Jvm,
-            "jcmd",
-            "install a JDK of the same version: class histograms and heap dumps of JVMs are taken by `jcmd`",
-        ),
-        (Runtime::Python, "py-spy", "`pip install py-spy`: stacks of Python processes are read by it"),
-        (Runtime::Native, "gdb", "install `gdb`: heaps of native processes are walked by it"),
-    ];
-    let wanted = NEEDS.iter().filter(|(runtime, ..)| facts.runtimes.contains_key(runtime));
-    wanted
-        .map(|(runtime, tool, remedy)| {
-            if facts.tools.contains(*tool) {
-                ok("tools", format!("`{tool}` is installed, for {runtime}"))
-            } else {
-                limited("tools", Status::Limited, format!("`{tool}` is not installed, for {runtime}"), *remedy)
-            }
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use leakscope_model::Bytes;
+    use leakscope_model::{Bytes, Runtime};
 
     use super::*;
 
@@ -236,7 +210,6 @@ mod tests {
             n_listening: 3,
             runtimes: BTreeMap::from([(Runtime::Go, 2), (Runtime::Jvm, 1)]),
             memory_total: Some(Bytes(16 << 30)),
-            tools: BTreeSet::from(["jcmd".to_owned()]),
             ..HostFacts::default()
         }
     }
@@ -260,7 +233,7 @@ mod tests {
     #[test]
     fn each_shortcoming_is_found_and_has_a_remedy() {
         type Spoil = fn(&mut HostFacts);
-        let table: [(Spoil, &str); 12] = [
+        let table: [(Spoil, &str); 11] = [
             (|facts| facts.kernel = Some("3.10.0".to_owned()), "kernel: limited"),
             (|facts| facts.kernel = None, "kernel: missing"),
             (|facts| (facts.container, facts.sees_host_processes) = (Container::Kubernetes, false), "place: limited"),
@@ -272,7 +245,6 @@ mod tests {
             (|facts| facts.memory_total = None, "memory: limited"),
             (|facts| facts.cap_sys_ptrace = false, "attaching to processes: limited"),
             (|facts| facts.uid = Some(1000), "perf events: missing"),
-            (|facts| facts.tools.clear(), "tools: limited"),
         ];
         for (spoil, expected) in table {
             let mut facts = best();

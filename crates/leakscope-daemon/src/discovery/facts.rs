@@ -1,6 +1,6 @@
 //! What this host is and lets us see, gathered once for `doctor`. Only reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use leakscope_ingest::procfs;
@@ -13,8 +13,6 @@ use crate::proc::read;
 const FACT_BYTES_MAX: u64 = 64 << 10;
 /// `CAP_SYS_PTRACE` in the bit set of capabilities.
 const CAP_SYS_PTRACE: u32 = 19;
-/// Programs that help with captures, looked for on `PATH`.
-pub(super) const TOOLS: [&str; 6] = ["perf", "jcmd", "gdb", "py-spy", "node", "dotnet"];
 
 /// What leakscope itself runs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,11 +75,9 @@ pub(crate) struct HostFacts {
     pub memory_total: Option<Bytes>,
     /// The least memory limit above us.
     pub memory_limit: Option<Bytes>,
-    /// The tools of [`TOOLS`] that are installed.
-    pub tools: BTreeSet<String>,
 }
 
-/// Gathers the facts of this host. Reads `/proc`, `/sys` and the folders of `PATH`.
+/// Gathers the facts of this host. Reads `/proc` and `/sys`.
 pub(crate) fn gather() -> HostFacts {
     let os = std::env::consts::OS.to_owned();
     if os != "linux" {
@@ -107,7 +103,6 @@ pub(crate) fn gather() -> HostFacts {
         runtimes: runtimes(&walk),
         memory_total: text("/proc/meminfo").and_then(|info| kibibytes(field(&info, "MemTotal:")?)),
         memory_limit: memory_limit(Path::new("/sys/fs/cgroup")),
-        tools: installed(),
     }
 }
 
@@ -174,13 +169,6 @@ fn memory_limit(root: &Path) -> Option<Bytes> {
     let limit_of =
         |folder: &Path| procfs::memory_max(&read(&folder.join("memory.max"), FACT_BYTES_MAX)?).ok().flatten();
     folder.ancestors().take_while(|above| above.starts_with(root)).filter_map(limit_of).min()
-}
-
-fn installed() -> BTreeSet<String> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = std::env::split_paths(&path).collect();
-    let found = TOOLS.iter().filter(|tool| folders.iter().any(|folder| folder.join(tool).is_file()));
-    found.map(|tool| (*tool).to_owned()).collect()
 }
 
 #[cfg(test)]
