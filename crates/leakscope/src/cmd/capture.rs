@@ -26,8 +26,8 @@ Examples:
 const LONG_ABOUT: &str = "\
 Takes evidence now, after it has shown what that is expected to cost and was told to go on.
 
-Of a target of a running daemon the daemon takes it: the file is kept there, budgets are overruled, and room is not. Of a process of \
-this host (`--pid`) no daemon is needed: the file is written here.";
+Of a target of a running daemon the daemon takes it: the file is kept there, budgets do not hold, and what is heavy and not allowed or has \
+no room is refused. Of a process of this host (`--pid`) no daemon is needed: the file is written here, with its contents.";
 
 /// How often to look what became of a capture.
 const POLL: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ const SIZE_MAX: Bytes = Bytes(64 << 30);
 #[derive(Debug, clap::Args)]
 #[command(long_about = LONG_ABOUT, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub(crate) struct Args {
-    /// The id of a target of a running daemon
+    /// The id of a target of a running daemon: 16 hexadecimal digits
     #[arg(value_name = "TARGET", required_unless_present = "pid", conflicts_with = "pid")]
     target: Option<String>,
 
@@ -48,7 +48,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
 
-    /// What to take: `go-heap`, `v8-sampling`, `jvm-histogram`, ...; the lightest that helps without it
+    /// What to take; without it the lightest that says most. `process-map` is of any process; Go has `go-heap`, `go-heap-memory`,
+    /// `goroutines`, `goroutine-leaks` and `goroutine-dump`, Node.js `v8-sampling` and `v8-snapshot`, a JVM `jvm-old-objects`,
+    /// `jvm-histogram` and `jvm-heap-dump`, Python `python-heap`, jemalloc and tcmalloc `native-heap`
     #[arg(long, value_name = "KIND", value_parser = kind_of)]
     kind: Option<CaptureKind>,
 
@@ -60,7 +62,8 @@ pub(crate) struct Args {
     #[arg(long)]
     yes: bool,
 
-    /// Takes it although there seems to be no room, and opens the inspector of Node.js where it is closed
+    /// Takes it although it is not allowed or there seems to be no room; with `--pid` it also opens the inspector of Node.js where that
+    /// is closed
     #[arg(long)]
     force: bool,
 

@@ -27,7 +27,7 @@ const NOTE_MAX: usize = 48;
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub(crate) struct Args {
-    /// The capture to tell or to fetch; all are listed without it
+    /// The number of one capture, to show or with `--output` to fetch; all are listed without it
     id: Option<u64>,
 
     /// Only of this service

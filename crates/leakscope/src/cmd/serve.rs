@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long = "web.listen-address", value_name = "ADDRESS", env = "LEAKSCOPE_WEB_LISTEN_ADDRESS", value_parser = parse_address)]
     listen: Option<SocketAddr>,
 
-    /// Where samples and incidents are kept, in place of the configuration's `storage.path` [default: data]
+    /// Where samples, incidents and captures are kept, in place of the configuration's `storage.path` [default: data]
     #[arg(long = "storage.path", value_name = "DIR", env = "LEAKSCOPE_STORAGE_PATH")]
     storage_path: Option<PathBuf>,
 
