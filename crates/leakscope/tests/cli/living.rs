@@ -71,7 +71,7 @@ fn assert_names(suspect: &Value, function: &str, source: &str, head: &str) {
 
 /// Whether a program is installed; says so where it is not.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-fn installed(program: &str, argument: &str) -> bool {
+pub(crate) fn installed(program: &str, argument: &str) -> bool {
     let is_there = Command::new(program).arg(argument).output().is_ok_and(|output| output.status.success());
     if !is_there {
         eprintln!("SKIPPED: `{program}` is not installed");

@@ -5,6 +5,7 @@ mod alert;
 mod analyze;
 mod backtest;
 mod capture;
+mod capturing;
 mod check;
 mod demo;
 mod diff;

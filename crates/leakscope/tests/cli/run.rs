@@ -98,6 +98,10 @@ impl Running {
         panic!("expected a line with `{words}`, found {before:#?}");
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a signal and returns the exit code.
     pub(crate) fn end_by(mut self, signal: &str) -> i32 {
         let id = self.process.id().to_string();
