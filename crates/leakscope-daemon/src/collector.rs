@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use leakscope_engine::{AnalysisOrder, CaptureFailure, CaptureOrder, Captured, Event};
-use leakscope_model::{Bytes, CaptureId, Cost, Room, Runtime, Signal, Survey, TargetId, Timestamp};
+use leakscope_model::{
+    Bytes, Capture, CaptureId, CaptureState, Cost, Room, Runtime, Signal, Survey, TargetId, Timestamp,
+};
 use leakscope_store::{CaptureFile, Kept, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +24,8 @@ use crate::{clock, discovery, proc};
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the contents of one capture may take to be removed.
 const REDACTION_TIMEOUT: Duration = Duration::from_mins(15);
+/// Two start times this close are of one process.
+const SAME_START: Duration = Duration::from_secs(5);
 /// How often to look whether it has.
 const CLEANUP_POLL: Duration = Duration::from_millis(10);
 
@@ -62,6 +66,7 @@ impl Collector {
         let worker = Worker {
             subjects: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            cut_off: cut_off(&store),
             shared: Arc::new(Shared { store, analyser, events, gauges: Handle::current(), redaction_memory }),
         };
         let thread =
@@ -112,6 +117,8 @@ struct Worker {
     subjects: BTreeMap<TargetId, Arc<Subject>>,
     /// How to stop each capture.
     under_way: BTreeMap<CaptureId, oneshot::Sender<()>>,
+    /// What the last run did not end, of targets that were not seen yet.
+    cut_off: Vec<Capture>,
     shared: Arc<Shared>,
 }
 
@@ -127,6 +134,7 @@ impl Worker {
             match order {
                 Order::Subjects(subjects) => {
                     self.subjects = subjects.into_iter().map(|subject| (subject.target, subject)).collect();
+                    self.close_leftovers();
                 }
                 Order::Survey { target, deadline } => {
                     let subject = self.subjects.get(&target).cloned();
@@ -161,6 +169,26 @@ impl Worker {
         };
         let _ = tokio::time::timeout(CLEANUP_TIMEOUT, cleanup).await;
     }
+
+    /// Closes what captures of the last run may have left open in processes that still run.
+    fn close_leftovers(&mut self) {
+        self.cut_off.retain(|capture| {
+            let Some(subject) = self.subjects.get(&capture.target) else { return true };
+            let subject = located(subject);
+            let started_at = subject.pid.and_then(proc::started_at).zip(capture.process_started_at);
+            if started_at.is_some_and(|(now, then)| now.since(then).max(then.since(now)) <= SAME_START) {
+                capture::close_leftover(&subject, capture.kind);
+            }
+            false
+        });
+    }
+}
+
+/// Captures that the last run left under way: the engine has not yet recorded them as failed.
+fn cut_off(store: &Store) -> Vec<Capture> {
+    // A store that cannot be read has been told of where the engine was restored.
+    let captures = store.captures().unwrap_or_default();
+    captures.into_iter().filter(|capture| capture.state == CaptureState::Running).collect()
 }
 
 fn remaining(deadline: Timestamp) -> Duration {

@@ -42,6 +42,13 @@ async fn guessed(subject: &Subject) -> Found {
     if jvm.means.is_empty() { native::survey(subject).await } else { jvm }
 }
 
+/// Closes, in the background, what a capture of an earlier run may have left open in its target when it was cut off.
+pub(crate) fn close_leftover(subject: &Subject, kind: CaptureKind) {
+    if matches!(kind, CaptureKind::V8Sampling | CaptureKind::V8Snapshot) {
+        node::close_leftover(subject);
+    }
+}
+
 /// Takes evidence of a kind into `output`.
 pub(crate) async fn take(subject: &Subject, kind: CaptureKind, output: &mut Output<'_>) -> Result<Taken, CaptureError> {
     match kind {

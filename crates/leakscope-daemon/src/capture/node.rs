@@ -159,6 +159,15 @@ async fn ended(process: &Process) -> Option<CaptureError> {
     timeout(END_TIMEOUT, gone).await.ok().map(|()| CaptureError::Died)
 }
 
+/// Closes, in the background, the inspector that an earlier run may have opened when it was cut off: between the signal and the first word
+/// nothing in the process knows of us. An inspector that the process opens by itself is left alone.
+pub(crate) fn close_leftover(subject: &Subject) {
+    let process = subject.pid.filter(|_| subject.settings.node.open_inspector).and_then(|pid| Process::of(pid).ok());
+    if let Some(process) = process.filter(|process| !process.options.inspects) {
+        inspector::close_later(Arc::new(process), address_of(subject).1);
+    }
+}
+
 fn signalled(proof: &Proof) -> bool {
     match proof {
         Proof::Process(process) => inspector::was_signalled(process),

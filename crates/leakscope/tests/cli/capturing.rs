@@ -38,7 +38,7 @@ impl Scene {
         let mut node = Command::new("node");
         // Any free port for its inspector: tests run at the same time.
         node.arg("--inspect-port=0").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(SOURCE)).args(arguments);
-        let service = Running::start(node.stdin(Stdio::piped()), Stream::Out);
+        let service = Running::start(node.stdin(Stdio::piped()), Stream::Err);
         let address = service.said("http://");
         Some(Self { folder: tempfile::tempdir().unwrap(), service, address })
     }
@@ -71,6 +71,13 @@ impl Scene {
     fn process_state(&self) -> char {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.service.id())).unwrap();
         stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+    }
+
+    /// Whether a signal waits until the service goes on.
+    fn is_pending(&self, number: u32) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.service.id())).unwrap();
+        let set = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap().trim();
+        u64::from_str_radix(set, 16).unwrap() & (1 << (number - 1)) != 0
     }
 
     /// How many sockets the service listens on: one, and one more while its inspector is open.
@@ -227,6 +234,28 @@ fn a_daemon_that_is_killed_during_a_capture_leaves_no_part_no_port_and_no_second
     let next = daemon.capture("v8-sampling", "stored");
     let apart = seconds(&next["began_at"]) - seconds(&failed["began_at"]);
     assert!(apart >= 36.0 && daemon.captures("v8-sampling").len() == 2, "{apart} s: {:#?}", daemon.captures(""));
+    poll("the inspector to close", || (scene.n_listening() == 1).then_some(()));
+}
+
+#[test]
+fn an_inspector_that_opens_after_the_daemon_was_killed_is_closed_by_the_next() {
+    let Some(scene) = Scene::start(&[]) else { return };
+    let allowed = "capture: {node: {open_inspector: true}}\n";
+    let daemon = scene.daemon(allowed);
+    let target = daemon.target();
+    scene.signal("STOP");
+    let arguments = ["capture", &target, "--kind", "v8-sampling", "--yes", "--server", &daemon.server];
+    let asking = Running::start(&mut command(scene.path(), &arguments), Stream::Err);
+    // SIGUSR1 is 10.
+    poll("the signal", || scene.is_pending(10).then_some(()));
+    daemon.process.end_by("KILL");
+    drop(asking);
+
+    let daemon = scene.daemon(allowed);
+    let failed = daemon.capture("v8-sampling", "failed");
+    assert_eq!(note(&failed), "leakscope ended during it");
+    scene.signal("CONT");
+    scene.service.said("Debugger listening on ");
     poll("the inspector to close", || (scene.n_listening() == 1).then_some(()));
 }
 

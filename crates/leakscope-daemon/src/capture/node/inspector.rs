@@ -183,6 +183,11 @@ pub(super) async fn open(process: &Arc<Process>, service_port: Option<u16>) -> R
     Ok(endpoint)
 }
 
+/// Closes, in the background, the inspector that an earlier run opened, also if it opens late.
+pub(super) fn close_later(process: Arc<Process>, service_port: Option<u16>) {
+    drop(Opening { process, service_port, waiting: true });
+}
+
 /// Waits until a process has an inspector; `None` when it ends before.
 async fn listens(process: &Process, service_port: Option<u16>, poll: Duration) -> Option<Endpoint> {
     loop {

@@ -13,6 +13,8 @@ const WITH_VALUE: [&str; 7] =
 pub(super) struct Options {
     /// Port of the inspector; 0 is any free one.
     pub(super) port: Option<u16>,
+    /// Whether it opens its inspector by itself.
+    pub(super) inspects: bool,
     /// Whether SIGUSR1 does not open the inspector (`--disable-sigusr1`).
     pub(super) ignores_signal: bool,
     /// The signal upon which it writes a snapshot (`--heapsnapshot-signal`).
@@ -49,6 +51,7 @@ impl Options {
         match name.replace('_', "-").as_str() {
             "--inspect" | "--inspect-brk" | "--inspect-wait" | "--inspect-port" | "--debug-port" => {
                 self.port = port(value).or(self.port);
+                self.inspects |= name.contains("inspect") && !name.ends_with("port");
             }
             "--disable-sigusr1" => self.ignores_signal = true,
             "--heapsnapshot-signal" => self.snapshot_signal = Some(value.to_owned()),
@@ -77,9 +80,9 @@ mod tests {
         let port = |port| Options { port: Some(port), ..Options::default() };
         let cases: [(&str, &str, Options); 8] = [
             ("node\0app.js\0--inspect=7000\0", "", Options::default()),
-            ("node\0--inspect=0.0.0.0:7000\0app.js\0", "", port(7000)),
-            ("node\0--inspect\0app.js\0", "", Options::default()),
-            ("node\0-r\0./hook.js\0--inspect=127.0.0.1:0\0app.js\0", "", port(0)),
+            ("node\0--inspect=0.0.0.0:7000\0app.js\0", "", Options { inspects: true, ..port(7000) }),
+            ("node\0--inspect\0app.js\0", "", Options { inspects: true, ..Options::default() }),
+            ("node\0-r\0./hook.js\0--inspect=127.0.0.1:0\0app.js\0", "", Options { inspects: true, ..port(0) }),
             ("node\0app.js\0", "A=1\0NODE_OPTIONS=--max-old-space-size=99 --inspect-port=7001\0", port(7001)),
             ("node\0--inspect_port=7002\0app.js\0", "NODE_OPTIONS=--inspect-port=7001\0", port(7002)),
             ("node\0--disable-sigusr1\0app.js\0", "", Options { ignores_signal: true, ..Options::default() }),

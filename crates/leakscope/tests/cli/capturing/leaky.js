@@ -47,7 +47,7 @@ const server = http.createServer((_, response) => {
   response.setHeader('Content-Type', 'application/json');
   response.end(JSON.stringify({ memory_usage: rss, heap_size: heapUsed, start_time: startTime, limit }));
 });
-server.listen(0, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
+server.listen(0, '127.0.0.1', () => console.error(`listening on http://127.0.0.1:${server.address().port}`));
 
 // A test that dies leaves no orphan.
 process.stdin.on('end', () => process.exit(0)).resume();
