@@ -415,7 +415,6 @@ impl Engine {
         self.go_on(now, &capture, effects);
     }
 
-    /// After a capture's end comes the round's next.
     /// Takes note that captures have no file any more: they cannot be compared again.
     pub(super) fn expired(&mut self, captures: &[CaptureId]) {
         for id in captures {
@@ -423,6 +422,7 @@ impl Engine {
         }
     }
 
+    /// After a capture's end comes the round's next.
     fn go_on(&mut self, now: Timestamp, capture: &Capture, effects: &mut Vec<Effect>) {
         if let Some(service) = self.desk.waiting(capture.target, is_taking(capture.id)) {
             self.take_next(now, &service, effects);
