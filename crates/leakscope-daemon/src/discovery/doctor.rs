@@ -48,7 +48,7 @@ pub(crate) fn diagnose(facts: &HostFacts) -> Vec<Finding> {
         return vec![limited("operating system", Status::Missing, detail, remedy)];
     }
     let mut findings = vec![kernel(facts), container(facts), processes(facts), ports(facts), runtimes(facts)];
-    findings.extend([smaps(facts), cgroup(facts), limits(facts), ptrace(facts), perf(facts)]);
+    findings.extend([smaps(facts), cgroup(facts), limits(facts), ptrace(facts)]);
     findings
 }
 
@@ -172,21 +172,6 @@ fn ptrace(facts: &HostFacts) -> Finding {
     }
 }
 
-fn perf(facts: &HostFacts) -> Finding {
-    let what = "perf events";
-    match facts.perf_event_paranoid {
-        None => limited(what, Status::Missing, "the kernel has none", "use a kernel with CONFIG_PERF_EVENTS"),
-        Some(_) if facts.uid == Some(0) => ok(what, "allowed for root"),
-        Some(level) if level <= 2 => {
-            ok(what, format!("allowed for our own processes (`kernel.perf_event_paranoid` is {level})"))
-        }
-        Some(level) => {
-            let detail = format!("`kernel.perf_event_paranoid` is {level}");
-            limited(what, Status::Missing, detail, "`sysctl kernel.perf_event_paranoid=2`, or grant CAP_PERFMON")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -201,10 +186,8 @@ mod tests {
             kernel: Some("6.8.0-31-generic".to_owned()),
             cgroup: Cgroup::V2,
             sees_host_processes: true,
-            uid: Some(0),
             cap_sys_ptrace: true,
             ptrace_scope: Some(1),
-            perf_event_paranoid: Some(4),
             smaps_rollup: true,
             n_processes: 100,
             n_listening: 3,
@@ -233,7 +216,7 @@ mod tests {
     #[test]
     fn each_shortcoming_is_found_and_has_a_remedy() {
         type Spoil = fn(&mut HostFacts);
-        let table: [(Spoil, &str); 11] = [
+        let table: [(Spoil, &str); 10] = [
             (|facts| facts.kernel = Some("3.10.0".to_owned()), "kernel: limited"),
             (|facts| facts.kernel = None, "kernel: missing"),
             (|facts| (facts.container, facts.sees_host_processes) = (Container::Kubernetes, false), "place: limited"),
@@ -244,7 +227,6 @@ mod tests {
             (|facts| facts.cgroup = Cgroup::V1, "cgroup v2: missing"),
             (|facts| facts.memory_total = None, "memory: limited"),
             (|facts| facts.cap_sys_ptrace = false, "attaching to processes: limited"),
-            (|facts| facts.uid = Some(1000), "perf events: missing"),
         ];
         for (spoil, expected) in table {
             let mut facts = best();

@@ -51,14 +51,10 @@ pub(crate) struct HostFacts {
     pub container: Container,
     /// Whether process 1 is that of the host, as far as can be told.
     pub sees_host_processes: bool,
-    /// Our effective user.
-    pub uid: Option<u32>,
     /// Whether we hold `CAP_SYS_PTRACE`.
     pub cap_sys_ptrace: bool,
     /// `kernel.yama.ptrace_scope`; none when that module is not loaded.
     pub ptrace_scope: Option<u8>,
-    /// `kernel.perf_event_paranoid`.
-    pub perf_event_paranoid: Option<i8>,
     /// Whether our own `smaps_rollup` can be read.
     pub smaps_rollup: bool,
     /// All processes.
@@ -91,10 +87,8 @@ pub(crate) fn gather() -> HostFacts {
         cgroup: cgroup(),
         container: container(),
         sees_host_processes: sees_host_processes(),
-        uid: field(&status, "Uid:").and_then(|ids| ids.split_whitespace().nth(1)?.parse().ok()),
         cap_sys_ptrace: has_capability(&status, CAP_SYS_PTRACE),
         ptrace_scope: number("/proc/sys/kernel/yama/ptrace_scope"),
-        perf_event_paranoid: number("/proc/sys/kernel/perf_event_paranoid"),
         smaps_rollup: read(Path::new("/proc/self/smaps_rollup"), FACT_BYTES_MAX).is_some(),
         n_processes: walk.n_processes,
         n_listening: walk.listening.len(),
