@@ -12,6 +12,8 @@ pub(crate) const LEAK: f64 = 0.5;
 pub(crate) const NAMED: f64 = 0.6;
 /// Comparisons, one after the other, that make a site confirmed.
 pub(crate) const CONFIRMED: u32 = 2;
+/// The least part of the growth by which a suspect is weighed.
+const PART_MIN: f64 = 0.01;
 /// A suspect that a later comparison of the same kind does not show is believed half as much; below this it is left out.
 const CONFIDENCE_MIN: f64 = 0.05;
 
@@ -46,7 +48,8 @@ pub(crate) fn merge(
     }
     let is_map = |finding: &Finding| origin(finding).or(Some(kind)) == Some(CaptureKind::ProcessMap);
     merged.retain(|finding| finding.suspect.confidence >= CONFIDENCE_MIN);
-    merged.sort_by(|a, b| rank(a, is_map(a)).cmp(&rank(b, is_map(b))).then_with(|| stronger(a, b)));
+    let most = merged.iter().filter(|finding| !is_map(finding)).map(growth).max().unwrap_or(0);
+    merged.sort_by(|a, b| rank(a, is_map(a)).cmp(&rank(b, is_map(b))).then_with(|| stronger(a, b, most)));
     merged.truncate(SUSPECTS_MAX);
     merged
 }
@@ -123,11 +126,21 @@ fn rank(finding: &Finding, is_map: bool) -> u8 {
     }
 }
 
-fn stronger(a: &Finding, b: &Finding) -> Ordering {
-    let growth = |finding: &Finding| finding.growth_bytes.unwrap_or(finding.suspect.bytes.min(i64::MAX as u64) as i64);
-    b.suspect
-        .confidence
-        .total_cmp(&a.suspect.confidence)
+/// Bytes that it grew by, or has.
+fn growth(finding: &Finding) -> i64 {
+    finding.growth_bytes.unwrap_or(finding.suspect.bytes.min(i64::MAX as u64) as i64)
+}
+
+/// By confidence, and by how much of what grew it explains beside the one that explains `most`: one kind of evidence may be sure of
+/// the little that it sees. What is counted and has no bytes stands by its confidence alone.
+fn stronger(a: &Finding, b: &Finding, most: i64) -> Ordering {
+    let weight = |finding: &Finding| {
+        let grown = growth(finding);
+        let part = if grown > 0 && most > 0 { (grown as f64 / most as f64).max(PART_MIN) } else { 1.0 };
+        finding.suspect.confidence * part.sqrt()
+    };
+    weight(b)
+        .total_cmp(&weight(a))
         .then_with(|| growth(b).cmp(&growth(a)))
         .then_with(|| a.suspect.title.cmp(&b.suspect.title))
 }
@@ -231,7 +244,9 @@ mod tests {
             (vec![(vec![map(0.99)], &[101, 102]), (vec![place("weak", 0.1)], &[1, 2])], ["weak", "[heap]"]),
             (vec![(vec![place("weak", 0.1)], &[1]), (vec![map(0.99)], &[101, 102])], ["weak", "[heap]"]),
             (vec![(vec![finding("type", None, 0.2, 5)], &[1, 2]), (vec![map(0.9)], &[101, 102])], ["[heap]", "type"]),
-            (vec![(vec![finding("type", None, 0.7, 5), place("site", 0.6)], &[1, 2])], ["type", "site"]),
+            (vec![(vec![finding("type", None, 0.7, 1_000), place("site", 0.6)], &[1, 2])], ["type", "site"]),
+            // What is sure of a hundredth of the growth stands behind what is fairly sure of all.
+            (vec![(vec![finding("much", Some(7), 0.6, 100_000), place("little", 0.9)], &[1, 2])], ["much", "little"]),
         ] {
             let told = told(steps);
             assert_eq!(told.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expect);

@@ -155,7 +155,8 @@ impl CaptureBook {
         by_kind.into_values().max().unwrap_or(0)
     }
 
-    /// What can be compared with each other: kept captures of one kind and one process that have content, oldest first.
+    /// What can be compared with each other: kept captures of one kind and one process that have content, oldest first. The first of a
+    /// kind that has to be started holds next to nothing: beside it all that lives, and was renewed since, would seem to grow.
     pub(crate) fn comparable(
         &self,
         service: &str,
@@ -170,7 +171,7 @@ impl CaptureBook {
                 && capture.cost.is_some_and(|cost| cost.size.0 > 0)
                 && same_process(capture.process_started_at, started_at)
         };
-        self.of_service(service).filter(fits).collect()
+        self.of_service(service).filter(fits).skip(usize::from(kind.arms())).collect()
     }
 
     /// Whether the same was refused for the same sort of reason in the same phase of the same incident or process.

@@ -258,6 +258,8 @@ fn python(name: &str, file: &str) -> Origin {
         file.split("/lib/python").skip(1).any(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
             || file.to_ascii_lowercase().contains("/lib/") && file.contains("Python3") && !file.contains("/Scripts/");
     let is_library = file == "<string>"
+        // leakscope's own agent, which lies beside the program and hands its requests on.
+        || file.ends_with("leakscope_heap.py")
         || file.contains("site-packages")
         || file.contains("dist-packages")
         || is_standard
@@ -388,6 +390,7 @@ mod tests {
                 ("append_audit_trail", "/srv/shop/app.py", Own),
                 ("append_audit_trail", "", Own),
                 ("loads", "/usr/lib/python3.11/json/__init__.py", Library),
+                ("with_endpoint", "/srv/shop/leakscope_heap.py", Library),
                 ("dispatch", "/srv/shop/venv/lib/python3.11/site-packages/flask/app.py", Library),
                 ("dispatch", "/usr/lib/python3/dist-packages/flask/app.py", Library),
                 ("_call", "<frozen importlib._bootstrap>", Origin::Runtime),
