@@ -62,7 +62,7 @@ pub struct LocalProcess {
 pub struct HandTaken {
     /// What it did cost.
     pub cost: Cost,
-    /// Whether it only started to record, so that growth shows from the next capture on.
+    /// Whether it only started to record, so that only later captures can be compared.
     pub armed: bool,
 }
 

@@ -95,6 +95,9 @@ impl Telemetry {
                 self.scrape_failures.inc();
                 tracing::debug!(target_id = %failure.target, reason = failure.reason, "scrape failed");
             }
+            Event::AnalysisFailed { analysis, reason } => {
+                tracing::warn!(analysis, reason, "captures could not be analysed");
+            }
             Event::TargetsSeen(_)
             | Event::Surveyed(_)
             | Event::SurveyFailed { .. }
@@ -102,7 +105,6 @@ impl Telemetry {
             | Event::CaptureFailed(_)
             | Event::Expired(_)
             | Event::Analysed(_)
-            | Event::AnalysisFailed { .. }
             | Event::Asked(_)
             | Event::Tick => {}
         }

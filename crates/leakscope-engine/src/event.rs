@@ -136,7 +136,7 @@ pub struct Captured {
     pub redacted: bool,
     /// When the captured process started, where known.
     pub process_started_at: Option<Timestamp>,
-    /// Whether it only started to record, so that growth shows from the next on.
+    /// Whether it only started to record, so that only later captures can be compared.
     pub armed: bool,
 }
 

@@ -173,11 +173,22 @@ fn with_their_tables(shapes: &Shapes, mut places: Vec<Accumulation>) -> Vec<Accu
     places
 }
 
+/// Whether ids of the first capture stand for the same objects in the last: V8 gives them anew when an inspector leaves. Looks at some
+/// objects across the first.
+fn ids_last(base: &Heap<'_>, of_base: &[u32], last: &Heap<'_>, of_last: &[u32]) -> bool {
+    let step = (base.n_nodes() / IDS_LOOKED_AT).max(1);
+    let class = |heap: &Heap<'_>, of: &[u32], node: Node| of[heap.class_of.get(node.0) as usize];
+    let wanted: FxHashMap<u64, u32> =
+        base.nodes().step_by(step).map(|node| (base.id(node), class(base, of_base, node))).collect();
+    let same = |node: &Node| wanted.get(&last.id(*node)).is_some_and(|wanted| *wanted == class(last, of_last, *node));
+    last.nodes().filter(same).count() as f64 >= wanted.len() as f64 * IDS_LAST_MIN
+}
+
 /// What was added and removed by type.
 fn class_growth(base: &Heap<'_>, last: &Heap<'_>) -> Vec<ClassGrowth> {
     let mut table = ClassTable::default();
     let (of_base, of_last) = (table.numbers(base), table.numbers(last));
-    if last.format == Format::V8HeapSnapshot {
+    if last.format == Format::V8HeapSnapshot && ids_last(base, &of_base, last, &of_last) {
         table.by_id(base, &of_base, last, &of_last);
     } else {
         table.by_count(base, &of_base, last, &of_last);
@@ -188,6 +199,11 @@ fn class_growth(base: &Heap<'_>, last: &Heap<'_>) -> Vec<ClassGrowth> {
     rows.sort_by(|a, b| growth(b).cmp(&growth(a)).then_with(|| a.name.cmp(&b.name)));
     rows
 }
+
+/// Objects whose ids are looked up in another capture.
+const IDS_LOOKED_AT: usize = 2_000;
+/// The part of them that has to be of the same type there: more than chance gives, less than what lives on in a busy program.
+const IDS_LAST_MIN: f64 = 0.3;
 
 /// Types of two captures by what they have in common: name and place.
 #[derive(Default)]

@@ -5,7 +5,7 @@
 //! can be compared shape by shape, and one leak is one shape however many objects it has. The idea of a path as the identity of a
 //! leak is LeakCanary's (its signature of the leaking path); here the path is that of dominators.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
@@ -29,10 +29,59 @@ const SCOPES_MAX: usize = 1_000;
 /// Dominators of such a scope.
 const SCOPE_DEPTH_MAX: usize = 100;
 
-/// Scopes that are known by their ids.
+/// Part of the variables of a scope that another capture's must share to be the same one.
+const SCOPE_ALIKE_MIN: f64 = 0.75;
+/// Scopes of another capture that are looked at for it.
+const SCOPES_COMPARED_MAX: usize = 50_000;
+
+/// Scopes of the last capture that are known in the others: by their ids, or by their variables where ids were given anew.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
     ids: FxHashMap<u64, Symbol>,
+    variables: Vec<(BTreeSet<String>, Symbol)>,
+}
+
+impl Scopes {
+    /// The symbols of these scopes by the ids that they have in `heap`. V8 gives ids anew when an inspector leaves; then none is known.
+    fn in_heap(&self, heap: &Heap<'_>) -> FxHashMap<u64, Symbol> {
+        let scopes = || heap.nodes().filter(|node| heap.class(*node).name == SCOPE);
+        let known = |node: &Node| {
+            let symbol = self.ids.get(&heap.id(*node))?;
+            let (wanted, _) = self.variables.iter().find(|(_, of)| of == symbol)?;
+            (alike(wanted, &variables(heap, *node)) >= SCOPE_ALIKE_MIN).then_some(())
+        };
+        if self.ids.is_empty() || scopes().any(|node| known(&node).is_some()) {
+            return self.ids.clone();
+        }
+        let mut best: Vec<Option<(f64, u64, u64)>> = vec![None; self.variables.len()];
+        for node in scopes().take(SCOPES_COMPARED_MAX) {
+            let found = variables(heap, node);
+            for ((wanted, _), best) in self.variables.iter().zip(&mut best) {
+                let rank = (alike(wanted, &found), heap.retained_bytes(node), heap.id(node));
+                if rank.0 >= SCOPE_ALIKE_MIN && best.is_none_or(|best| (rank.0, rank.1) > (best.0, best.1)) {
+                    *best = Some(rank);
+                }
+            }
+        }
+        let symbols = self.variables.iter().map(|(_, symbol)| *symbol);
+        best.into_iter().zip(symbols).filter_map(|(best, symbol)| Some((best?.2, symbol))).collect()
+    }
+}
+
+/// The names by which a scope holds what it holds.
+fn variables(heap: &Heap<'_>, scope: Node) -> BTreeSet<String> {
+    heap.edges(scope).into_iter().map(|edge| edge.name.to_string()).collect()
+}
+
+/// What two sets have in common, 0 to 1 (Jaccard).
+fn alike(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
+    // Sizes alone tell most that cannot be alike.
+    let (few, many) = (a.len().min(b.len()) as f64, a.len().max(b.len()) as f64);
+    if few < many * SCOPE_ALIKE_MIN {
+        return 0.0;
+    }
+    let common = a.intersection(b).count() as f64;
+    common / (few + many - common).max(1.0)
 }
 
 /// The number of a text.
@@ -86,7 +135,7 @@ impl Shapes {
     /// The scopes of `heap` that hold most, as far as no scope holds them.
     ///
     /// A module's scope is held by its functions, and what holds those all may differ from capture to capture: now this, now that
-    /// function runs. So they are known by their ids, which last, and not by the way to them.
+    /// function runs. So they are known by their ids or variables, and not by the way to them.
     pub(crate) fn scopes(&mut self, heap: &Heap<'_>) -> Scopes {
         let is_scope = |node: Node| heap.class(node).name == SCOPE;
         let bytes_min = (heap.total_bytes() as f64 * SCOPE_SHARE_MIN) as u64;
@@ -96,8 +145,13 @@ impl Shapes {
             |node: &Node| above(*node).take(SCOPE_DEPTH_MAX + 1).filter(|above| is_scope(*above)).count() == 0;
         let shallow = |node: &Node| above(*node).take(SCOPE_DEPTH_MAX + 1).count() <= SCOPE_DEPTH_MAX;
         let found = heap.nodes().filter(big).filter(shallow).filter(outermost).take(SCOPES_MAX);
-        let ids = found.map(|node| (heap.id(node), self.symbol(&format!("@{}", heap.id(node))))).collect();
-        Scopes { ids }
+        let mut scopes = Scopes::default();
+        for node in found {
+            let symbol = self.symbol(&format!("@{}", heap.id(node)));
+            scopes.ids.insert(heap.id(node), symbol);
+            scopes.variables.push((variables(heap, node), symbol));
+        }
+        scopes
     }
 
     /// Counts the objects of one capture into shapes. Shapes that are new to the table are added.
@@ -109,7 +163,8 @@ impl Shapes {
         let mut recent = vec![((u32::MAX, 0, 0), 0_u32); RECENT];
         let mut shape_of = vec![u32::MAX; heap.n_nodes()];
         let outside: Vec<bool> = heap.classes.iter().map(|class| class.name == "java.nio.DirectByteBuffer").collect();
-        let scope: Vec<bool> = heap.classes.iter().map(|class| class.name == SCOPE && !scopes.ids.is_empty()).collect();
+        let scopes = scopes.in_heap(heap);
+        let scope: Vec<bool> = heap.classes.iter().map(|class| class.name == SCOPE && !scopes.is_empty()).collect();
         let mut tally = Tally::default();
         for node in ParentsFirst::of(heap) {
             let of = types.of_node(self, heap, node);
@@ -117,8 +172,7 @@ impl Shapes {
                 None | Some(&u32::MAX) => none,
                 Some(&hold) => *hold_symbols.entry(hold).or_insert_with(|| self.symbol(&heap.detail.hold_text(hold))),
             };
-            let known =
-                if scope[heap.class_of.get(node) as usize] { scopes.ids.get(&heap.detail.id(node)) } else { None };
+            let known = if scope[heap.class_of.get(node) as usize] { scopes.get(&heap.detail.id(node)) } else { None };
             let shape = if node == heap.root {
                 self.root(of)
             } else if let Some(&id) = known {

@@ -103,7 +103,7 @@ impl CaptureKind {
         }
     }
 
-    /// Whether the first capture of a process only starts to record, so that growth shows from the second on.
+    /// Whether the first capture of a process only starts to record, so that only later ones can be compared.
     pub const fn arms(self) -> bool {
         matches!(self, Self::V8Sampling | Self::JvmOldObjects | Self::PythonHeap)
     }

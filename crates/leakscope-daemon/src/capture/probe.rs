@@ -53,7 +53,7 @@ impl Found {
 /// What a probe says of evidence that it has written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// Whether it only started to record, so that growth shows from the next capture on.
+    /// Whether it only started to record, so that only later captures can be compared.
     pub(crate) armed: bool,
     /// When the process started, where the evidence or the probe tells.
     pub(crate) process_started_at: Option<Timestamp>,

@@ -382,7 +382,7 @@ impl Engine {
             capture.process_started_at = captured.process_started_at.or(capture.process_started_at);
             why(capture.phase).clone_into(&mut capture.note);
             if captured.armed {
-                capture.note.push_str("; it began to record, growth shows from the next on");
+                capture.note.push_str("; it began to record, what comes later is compared");
             }
         });
         let Some(capture) = changed else { return };

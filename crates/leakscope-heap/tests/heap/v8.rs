@@ -127,3 +127,33 @@ fn two_snapshots_name_all_that_grows_in_their_service_and_no_cache() {
     ];
     assert_eq!(found, expected.map(|(title, line)| (title.to_owned(), line, true)));
 }
+
+/// The same snapshot with other ids, as V8 gives them after an inspector has left.
+fn with_ids_anew(bytes: &[u8]) -> Vec<u8> {
+    let mut snapshot: Value = serde_json::from_slice(bytes).unwrap();
+    let fields = snapshot["snapshot"]["meta"]["node_fields"].as_array().unwrap();
+    let (id, n) = (fields.iter().position(|field| field == "id").unwrap(), fields.len());
+    for node in snapshot["nodes"].as_array_mut().unwrap().chunks_mut(n) {
+        node[id] = Value::from(node[id].as_u64().unwrap() * 2 + 1_000_001);
+    }
+    serde_json::to_vec(&snapshot).unwrap()
+}
+
+#[test]
+fn ids_that_were_given_anew_between_captures_hide_no_growth() {
+    let captures = ["tiny-1", "tiny-2", "tiny-3"].map(|name| fixture(&format!("heap/{name}.heapsnapshot.zst")));
+    let told = |captures: &[&[u8]]| {
+        let diff = diff(captures, &|_, _| {}).unwrap();
+        let titles = diff.findings.iter().map(|finding| finding.suspect.title.clone()).collect::<Vec<_>>();
+        let sum = |count: fn(&ClassGrowth) -> u64| diff.classes.iter().map(count).sum::<u64>();
+        (titles, sum(|class| class.added_count), sum(|class| class.removed_count))
+    };
+    let [first, second, last] = &captures;
+    let (titles, added, removed) = told(&[first, second, last]);
+    let (anew, second) = (with_ids_anew(first), with_ids_anew(second));
+    let (told_anew, added_anew, removed_anew) = told(&[&anew, &second, last]);
+    assert!(!titles.is_empty());
+    assert_eq!(told_anew, titles);
+    // What is not known by its id is counted by type: no more is added and removed than there was.
+    assert!(added_anew <= added && removed_anew <= removed, "{added_anew} {added}, {removed_anew} {removed}");
+}

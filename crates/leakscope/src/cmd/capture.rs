@@ -157,7 +157,7 @@ async fn of_process(args: &Args, pid: u32) -> Result<Exit, Failure> {
     })?;
     output::note(&format!("it took {}", words(wire_cost(taken.cost))));
     if taken.armed {
-        output::note("it only began to record: growth shows in the next capture, some minutes later");
+        output::note("it only began to record: take two more, some minutes apart, and compare those");
     }
     output::data(&format!("{}\n", path.display()))?;
     Ok(Exit::Done)
