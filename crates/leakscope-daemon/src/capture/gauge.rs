@@ -15,6 +15,10 @@ const REST: Duration = Duration::from_millis(20);
 /// How long an answer is waited for. A longer pause is told as this long.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 
+/// How long an answer that is due when the capture ends is waited for. More would make the capture's own answer late, and lost: the engine gives
+/// it 30 s after the deadline.
+const ANSWER_AFTER_MAX: Duration = Duration::from_secs(10);
+
 /// Two watchers beside a capture: one asks the service for its page, one reads its resident memory.
 #[derive(Debug)]
 pub(crate) struct Gauge {
@@ -48,9 +52,17 @@ async fn longest_answer(http: Option<HttpAccess>, mut stopped: watch::Receiver<b
     while !*stopped.borrow_and_update() {
         let Ok(request) = http.get(&page) else { return longest };
         let asked = tokio::time::Instant::now();
-        let answer = tokio::time::timeout(ANSWER_MAX, request.send()).await;
+        let over = async {
+            // Without whoever says so it is over as well.
+            let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+            tokio::time::sleep(ANSWER_AFTER_MAX).await;
+        };
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(ANSWER_MAX, request.send()) => answer.ok(),
+            () = over => None,
+        };
         // A refusal is an answer too; a connection that breaks says nothing about a pause.
-        if !matches!(answer, Ok(Err(_))) {
+        if !matches!(answer, Some(Err(_))) {
             longest = longest.max(asked.elapsed());
         }
         drop(answer);

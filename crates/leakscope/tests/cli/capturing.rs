@@ -260,6 +260,21 @@ fn an_inspector_that_opens_after_the_daemon_was_killed_is_closed_by_the_next() {
 }
 
 #[test]
+fn a_service_that_hangs_during_a_capture_is_left_at_the_deadline_and_its_pause_is_told() {
+    let Some(scene) = Scene::start(&["--freeze-at", "1"]) else { return };
+    let daemon = scene.daemon("capture: {node: {open_inspector: true}}\n");
+    let failed = daemon.run(&["capture", &daemon.target(), "--kind", "v8-sampling", "--yes"]);
+    assert_eq!((failed.exit, failed.stdout.as_str()), (3, ""));
+    assert!(failed.stderr.contains("was failed: not done within "), "{}", failed.stderr);
+    let capture = daemon.capture("v8-sampling", "failed");
+    assert!(capture["cost"]["pause_s"].as_f64().unwrap() > 20.0, "{capture:#}");
+    assert_eq!(scene.n_parts(), 0);
+    scene.signal("CONT");
+    poll("the service to go on", || (scene.process_state() != 'T').then_some(()));
+    assert_eq!(daemon.process.end_by("TERM"), 0);
+}
+
+#[test]
 fn a_service_without_headroom_gets_no_snapshot_but_the_light_path_and_the_report_says_so() {
     let Some(scene) = Scene::start(&["--limit", "400000000"]) else { return };
     let daemon = scene.daemon(&FAST.replace("interval", "heavy: true, interval"));
