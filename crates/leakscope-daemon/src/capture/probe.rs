@@ -81,7 +81,7 @@ pub(crate) enum CaptureError {
     #[error("the evidence could not be written: {0}")]
     Disk(io::Error),
     /// Not done by the deadline.
-    #[error("not done within {} s", .0.as_secs_f64())]
+    #[error("not done within {:.0} s", .0.as_secs_f64())]
     Late(Duration),
     /// Somebody stopped it.
     #[error("stopped")]

@@ -271,6 +271,7 @@ fn a_service_that_hangs_during_a_capture_is_left_at_the_deadline_and_its_pause_i
     assert_eq!(scene.n_parts(), 0);
     scene.signal("CONT");
     poll("the service to go on", || (scene.process_state() != 'T').then_some(()));
+    poll("the inspector to close", || (scene.n_listening() == 1).then_some(()));
     assert_eq!(daemon.process.end_by("TERM"), 0);
 }
 

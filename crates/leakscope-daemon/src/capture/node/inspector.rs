@@ -252,9 +252,7 @@ impl Attachment {
         opened: bool,
         lease: Lease,
     ) -> Result<Self, CaptureError> {
-        let mut guard = Leaving { session: None, endpoint: Some(endpoint.clone()).filter(|_| opened), opened, lease };
         let (session, attached) = attach(&endpoint, proof, opened, lease).await?;
-        guard.endpoint = None;
         Ok(Self { session: Some(session), attached, endpoint, lease })
     }
 
@@ -328,14 +326,16 @@ impl Drop for Leaving {
     }
 }
 
-/// Connects and has the target prove itself.
+/// Connects and has the target prove itself. Dropped before it has, what we opened is closed in the background.
 pub(super) async fn attach(
     endpoint: &Endpoint,
     proof: &Proof,
     opened: bool,
     lease: Lease,
 ) -> Result<(Session, Attached), CaptureError> {
-    let mut session = Session::connect(endpoint.address, &endpoint.id).await?;
+    // Cut off here, what we opened is closed all the same, and an answer that is on its way is heard.
+    let mut guard = Leaving { session: None, endpoint: Some(endpoint.clone()), opened, lease };
+    let session = guard.session.insert(Session::connect(endpoint.address, &endpoint.id).await?);
     let port = match proof {
         Proof::Process(_) => None,
         Proof::Port(port) => Some(*port),
@@ -354,7 +354,8 @@ pub(super) async fn attach(
     if let Proof::Process(process) = proof {
         signalled(|known| known.remove(&process.identity()));
     }
-    Ok((session, attached))
+    guard.endpoint = None;
+    guard.session.take().map(|session| (session, attached)).ok_or(CaptureError::Died)
 }
 
 fn attach_expression(port: Option<u16>, opened: bool, lease: Lease) -> String {
