@@ -187,7 +187,7 @@ fn report(judged: &[Judged], watched: Duration, write: bool) -> Result<(), Strin
     }
     let summary = judge::summary(judged);
     let about = format!(
-        "Each service serves one client for {} s, one second counts as a minute for the detector, at most {BATCH} services at a time; a request leaks {RATE_BYTES} bytes. Heavy captures are allowed. Right is: the service that leaks has an incident whose first suspect names the owner, with a location within the owner's body where the evidence knows lines; a healthy service has no incident and no capture but light baselines; the service lives, in the same process. Measured on {}.",
+        "Each service serves one client for {} s, one second counts as a minute for the detector, at most {BATCH} services at a time; a request leaks {RATE_BYTES} bytes. Heavy captures are allowed. Right is: the service that leaks has an incident whose first suspect has a location within the owner's body, or names the owner where the evidence knows no lines; a healthy service has no incident and no capture but light baselines; the service lives, in the same process. Measured on {}.",
         watched.as_secs(),
         machine()
     );

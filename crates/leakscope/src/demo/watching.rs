@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use leakscope_daemon::config::Config;
 use leakscope_daemon::{Daemon, Settings, StartError};
 use leakscope_engine::{Engine, Watch};
-use leakscope_model::{Location, State, Suspect, Timestamp};
-use leakscope_wire::Verdict;
+use leakscope_model::{State, Suspect, Timestamp};
+use leakscope_wire::{Location, Verdict};
 
 use serde::Serialize;
 
@@ -41,24 +41,6 @@ pub(crate) struct Seen {
     pub(crate) suspect: Option<Named>,
 }
 
-/// What holds the bytes of a service that leaks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Named {
-    pub(crate) title: String,
-    /// `server.js:228`, where the evidence knows it.
-    pub(crate) location: Option<String>,
-}
-
-impl Named {
-    fn of(suspect: &Suspect) -> Self {
-        let place = |location: &Location| {
-            let file = location.file.rsplit('/').next().unwrap_or(&location.file);
-            format!("{file}:{}", location.line)
-        };
-        Self { title: suspect.title.clone(), location: suspect.location.as_ref().map(place) }
-    }
-}
-
 impl Seen {
     /// Whether a leaking service leaks now, or a healthy one was never said to.
     pub(crate) fn judged_right(&self) -> bool {
@@ -69,10 +51,25 @@ impl Seen {
     }
 }
 
+/// What holds the bytes of a service that leaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Named {
+    title: String,
+    /// Where in the source, where the evidence knows it.
+    location: Option<Location>,
+}
+
+impl Named {
+    fn of(suspect: &Suspect) -> Self {
+        Self { title: suspect.title.clone(), location: suspect.location.as_ref().map(Into::into) }
+    }
+}
+
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.title)?;
-        self.location.as_ref().map_or(Ok(()), |place| write!(f, " ({place})"))
+        let Some(Location { file, line, .. }) = &self.location else { return Ok(()) };
+        write!(f, " ({}:{line})", file.rsplit('/').next().unwrap_or(file))
     }
 }
 
