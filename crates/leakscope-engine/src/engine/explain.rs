@@ -80,13 +80,14 @@ impl Engine {
         }
     }
 
-    /// Two captures of one process compare. One alone is read where it says who holds what, and nothing else is there.
+    /// Two captures of one process compare. One alone is read where it says who holds what, and nothing else names a site.
     fn want_comparison(&mut self, incident: IncidentId, capture: &Capture) {
         let Capture { target, kind, process_started_at, .. } = *capture;
         let comparable = self.desk.book.comparable(&capture.service, target, kind, process_started_at).len();
         let holds = matches!(kind, CaptureKind::JvmOldObjects | CaptureKind::V8Snapshot | CaptureKind::JvmHeapDump);
-        let nothing_else = self.incidents.get(incident).is_some_and(|incident| incident.suspects.is_empty());
-        if comparable > 1 || (comparable == 1 && holds && nothing_else) {
+        let unexplained =
+            self.incidents.get(incident).is_some_and(|incident| !incident.suspects.iter().any(suspects::explains));
+        if comparable > 1 || (comparable == 1 && holds && unexplained) {
             self.desk.want_comparison(incident, target, kind);
         }
     }
